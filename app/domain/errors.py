@@ -1,0 +1,118 @@
+"""Every way in which Headrace says no.
+
+    HeadraceError                     code, status, retryable
+    ├── InvalidRequest        400     the request itself is wrong
+    ├── Unauthorized          401     no key, a wrong key, two of them
+    ├── NotFound              404     not there, or another owner's: the answer is the same
+    ├── RequestTimeout        408     the body stopped coming
+    ├── Conflict              409     the id is taken by other bytes, or was deleted
+    ├── TooLarge              413     over a limit
+    ├── Unavailable           503     a part of ours is away; ask again after `retry_after_seconds`
+    └── ProcessingFailed      422     a run that ended in failure: FAILURES lists the codes
+
+The same code stands in the HTTP problem, the terminal event, result.json, the log line and docs/errors.md.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+
+class HeadraceError(Exception):
+    """Base of all. `code` is stable and for programs; the text is for people and may change."""
+
+    status = 500
+    code = "internal"
+    retryable = False
+
+    def __init__(self, code: str | None = None, detail: str = "", **fields: object) -> None:
+        self.code = code or type(self).code
+        self.detail = detail or self.code.replace("_", " ")
+        self.fields = fields
+        super().__init__(self.detail)
+
+
+class InvalidRequest(HeadraceError):
+    status = 400
+    code = "invalid_request"
+
+
+class Unauthorized(HeadraceError):
+    status = 401
+    code = "unauthorized"
+
+
+class NotFound(HeadraceError):
+    status = 404
+    code = "not_found"
+
+
+class RequestTimeout(HeadraceError):
+    status = 408
+    code = "request_timeout"
+    retryable = True
+
+
+class Conflict(HeadraceError):
+    status = 409
+    code = "conflict"
+
+
+class TooLarge(HeadraceError):
+    status = 413
+    code = "too_large"
+
+
+class Unavailable(HeadraceError):
+    """Nothing was accepted, nothing is left behind: the same request may be sent again."""
+
+    status = 503
+    code = "unavailable"
+    retryable = True
+
+    def __init__(self, code: str | None = None, detail: str = "", *, retry_after_seconds: int = 5, **fields: object) -> None:
+        super().__init__(code, detail, **fields)
+        self.retry_after_seconds = retry_after_seconds
+
+
+# code -> (what the client is told, whether the same source may succeed when it is tried again)
+FAILURES: Final[dict[str, tuple[str, bool]]] = {
+    "empty": ("File is empty", False),
+    "too_large": ("File too large", False),
+    "malformed": ("File is damaged or not what it claims to be", False),
+    "encrypted": ("File is encrypted", False),
+    "fetch_failed": ("The URL could not be fetched", True),
+    "url_refused": ("The URL is refused", False),
+    "timeout": ("Processing took too long", True),
+    "crash": ("Processing crashed every time it was tried", False),
+    "storage_failed": ("Storage did not take the file", True),
+    "cancelled": ("The source was cancelled", False),
+    "internal": ("Something went wrong on our side", True),
+}
+
+
+class ProcessingFailed(HeadraceError):
+    """A run ends in failure with this code. `detail` goes to the log only; the client gets FAILURES' text.
+
+    Raised for what is wrong with the source. What is wrong with the world (Unavailable) is tried again instead.
+    """
+
+    status = 422
+
+    def __init__(self, code: str, detail: str = "") -> None:
+        message, self.retryable = FAILURES[code]
+        self.message = message
+        super().__init__(code, detail or message)
+
+
+class ObjectNotFound(HeadraceError):
+    """The store has no object of that key."""
+
+    status = 404
+    code = "object_not_found"
+
+
+class StoreUnfit(HeadraceError):
+    """The store cannot keep our promises (no create-only PUT, another deployment's bucket, no rights): do not start."""
+
+    code = "store_unfit"

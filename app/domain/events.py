@@ -1,0 +1,119 @@
+"""Every message on a channel, typed once. OpenAPI's webhooks, AsyncAPI and docs/events.md are made from this file.
+
+The wire form is the one that existing clients know (`step`, `message`, `type`, `status`, `result`, `error`), word for word;
+what is ours stands beside it (`event`, `source-uuid`, `run`, `attempt`, `stage`, `progress`, …). Clients must ignore keys
+that they do not know. `event-id` ("<epoch>:<offset>") is put in by the script that appends, since only it knows the offset.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import AwareDatetime, Field, TypeAdapter
+
+from app.domain.ids import SourceId
+from app.domain.source import Kind
+from app.domain.wire import Wire
+
+
+class _Event(Wire):
+    source_uuid: SourceId
+    run: int
+    at: AwareDatetime = Field(default_factory=lambda: datetime.now(UTC))
+    event_id: str | None = Field(default=None, description="`<epoch>:<offset>`, on milestones: the position to resume after")
+
+
+class SourceAccepted(_Event):
+    """The upload is durable and waits for a worker. The first message of every run."""
+
+    event: Literal["source.accepted"] = "source.accepted"
+    step: str
+    status: Literal[200] = 200
+    step_status: Literal["processing"] = "processing"
+
+    @classmethod
+    def of(cls, source: SourceId, run: int) -> SourceAccepted:
+        return cls(source_uuid=source, run=run, step=f"Hello, I start to process this source: {source}")
+
+
+class SourceProcessing(_Event):
+    """A milestone on the way; clients see two at least, and more may come between."""
+
+    event: Literal["source.processing"] = "source.processing"
+    message: str
+    type: Kind
+    status: Literal["processing"] = "processing"
+    attempt: int
+    stage: str | None = None
+    progress: int = Field(ge=0, le=100, description="percent of the whole run")
+
+
+class SourceProgress(_Event):
+    """How far the work is. Transient: not kept, has no event-id, may be skipped; never goes back within a run."""
+
+    event: Literal["source.progress"] = "source.progress"
+    message: str
+    type: Kind
+    status: Literal["processing"] = "processing"
+    attempt: int
+    stage: str
+    progress: int = Field(ge=0, le=100, description="percent of the whole run")
+    stage_progress: int = Field(ge=0, le=100, description="percent of the stage")
+
+
+class ResultText(Wire):
+    characters: int
+    words: int
+    truncated: bool = False
+    preview: str = Field(default="", description="the first 2,000 characters")
+    url: str | None = None
+
+
+class Outcome(Wire):
+    """The `result` of a success: the contract's four keys, and what the processing found."""
+
+    source_id: SourceId
+    filename: str
+    url: str = Field(description="a signed link to the bytes, which works when the event is replayed")
+    size: int = Field(description="bytes")
+    media_type: str | None = Field(default=None, serialization_alias="media_type")
+    sha256: str | None = None
+    pages: int | None = None
+    encoding: str | None = None
+    document: dict[str, str] | None = None
+    text: ResultText | None = None
+    warnings: list[dict[str, str]] = Field(default_factory=list)
+    metadata: dict[str, Any] | None = None
+
+
+class SourceSucceeded(_Event):
+    """The end of a run: its result is committed."""
+
+    event: Literal["source.succeeded"] = "source.succeeded"
+    result: Outcome
+    type: Kind
+    status: Literal["success"] = "success"
+    attempt: int
+    progress: Literal[100] = 100
+
+
+class SourceFailed(_Event):
+    """The end of a run without success. `code` is stable (docs/errors.md)."""
+
+    event: Literal["source.failed"] = "source.failed"
+    result: Literal["Error"] = "Error"
+    error: str
+    type: Kind
+    status: Literal["failure"] = "failure"
+    code: str
+    retryable: bool
+    attempt: int
+
+
+Milestone = SourceAccepted | SourceProcessing | SourceSucceeded | SourceFailed
+"""Kept in the channel's stream; every reader gets each of them once, in order."""
+
+Event = Annotated[Milestone | SourceProgress, Field(discriminator="event")]
+EVENT: TypeAdapter[Milestone | SourceProgress] = TypeAdapter(Event)
+EVENT_TYPES = (SourceAccepted, SourceProcessing, SourceProgress, SourceSucceeded, SourceFailed)

@@ -1,0 +1,76 @@
+"""Where everything lies in the object store. The keys are the protocol (docs/architecture.md): change them with an ADR.
+
+    objects/<owner>/<upload>                     the bytes, where they stay
+    inbox/<owner>~<source>                       accepted and not yet announced; create-only, so it is the claim on the id too
+    sources/<owner>/<source>/runs/<n>/result.json            the commit of run n, create-only
+    sources/<owner>/<source>/runs/<n>/<fence>/<artifact>     what an attempt made
+    sources/<owner>/<source>/deleted             tombstone
+    channels/<ws-uuid>/<owner>/<source>          who may hear what, after a wipe
+    headrace.json                                layout version and deployment
+
+`~` and `/` are outside the alphabet of ids (domain/ids.py), so every key reads back without doubt.
+"""
+
+from __future__ import annotations
+
+from app.domain.ids import ChannelId, Fence, OwnerId, SourceId, UploadId
+
+LAYOUT_VERSION = 1
+DEPLOYMENT = "headrace.json"
+INBOX = "inbox/"
+OBJECTS = "objects/"
+SOURCES = "sources/"
+CHANNELS = "channels/"
+
+
+def object_key(owner: OwnerId, upload: UploadId) -> str:
+    return f"{OBJECTS}{owner}/{upload}"
+
+
+def inbox_key(owner: OwnerId, source: SourceId) -> str:
+    return f"{INBOX}{member(owner, source)}"
+
+
+def member(owner: OwnerId, source: SourceId) -> str:
+    """One source among all owners' as one word: the inbox's names and Redis' open index use it."""
+    return f"{owner}~{source}"
+
+
+def split_member(name: str) -> tuple[OwnerId, SourceId]:
+    """The reverse of `member`. Raises ValueError on a name that is not one."""
+    owner, tilde, source = name.partition("~")
+    if not tilde or not owner or not source:
+        raise ValueError(name)
+    return OwnerId(owner), SourceId(source)
+
+
+def sources_prefix(owner: OwnerId) -> str:
+    return f"{SOURCES}{owner}/"
+
+
+def source_prefix(owner: OwnerId, source: SourceId) -> str:
+    return f"{SOURCES}{owner}/{source}/"
+
+
+def runs_prefix(owner: OwnerId, source: SourceId) -> str:
+    return f"{source_prefix(owner, source)}runs/"
+
+
+def result_key(owner: OwnerId, source: SourceId, run: int) -> str:
+    return f"{runs_prefix(owner, source)}{run}/result.json"
+
+
+def artifact_key(owner: OwnerId, source: SourceId, run: int, fence: Fence, name: str) -> str:
+    return f"{runs_prefix(owner, source)}{run}/{fence}/{name}"
+
+
+def tombstone_key(owner: OwnerId, source: SourceId) -> str:
+    return f"{source_prefix(owner, source)}deleted"
+
+
+def channel_prefix(channel: ChannelId) -> str:
+    return f"{CHANNELS}{channel}/"
+
+
+def marker_key(channel: ChannelId, owner: OwnerId, source: SourceId) -> str:
+    return f"{channel_prefix(channel)}{owner}/{source}"

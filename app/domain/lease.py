@@ -1,0 +1,48 @@
+"""Who holds a lease, and whether that process can be proved dead from here."""
+
+from __future__ import annotations
+
+import os
+import socket
+from functools import cache
+from pathlib import Path
+
+
+@cache
+def _host() -> str:
+    """This host's life: name, plus the boot id where the kernel tells one (a container's pids repeat; so do a rebooted host's)."""
+    boot = Path("/proc/sys/kernel/random/boot_id")
+    pid_namespace = Path("/proc/self/ns/pid")
+    try:
+        return f"{socket.gethostname()}/{boot.read_text().strip()}/{pid_namespace.readlink()}"
+    except OSError:
+        return socket.gethostname()
+
+
+def _started(pid: int) -> str:
+    """When the process began, in kernel ticks: tells it from a later one with the same pid. Empty where /proc is absent."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return ""
+    return stat.rpartition(")")[2].split()[19]
+
+
+def this_worker() -> str:
+    """The name under which this process holds leases: host, pid, start of the process."""
+    return f"{_host()}|{os.getpid()}|{_started(os.getpid())}"
+
+
+def is_provably_dead(worker: str) -> bool:
+    """True only when `worker` was a process of this very host and runs no more. Never a guess: other hosts are never dead from here."""
+    host, _, rest = worker.partition("|")
+    pid, _, started = rest.partition("|")
+    if host != _host() or not pid.isdigit():
+        return False
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return True
+    except (PermissionError, ValueError, OverflowError):  # not ours, or no name that we gave
+        return False
+    return bool(started) and _started(int(pid)) != started

@@ -1,0 +1,26 @@
+"""What an upload may be, as plain numbers: services and pipeline get this, never the settings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+MIB = 1024 * 1024
+PART_BYTES = 8 * MIB
+"""Up to this size an upload is one PUT; above it, parts of this size (or larger, see `part_bytes`)."""
+MAX_PARTS = 10_000
+"""S3's limit of parts in one multipart upload."""
+JSON_BODY_BYTES = 10 * MIB
+
+
+@dataclass(frozen=True, slots=True)
+class UploadPolicy:
+    max_upload_bytes: int = 5 * 1024 * MIB
+    body_stall_seconds: float = 60.0
+    """A body of which nothing comes for so long is given up (408)."""
+
+
+def part_bytes(content_length: int | None) -> int:
+    """The size of a part, in whole MiB: 8 MiB, or more when `content_length` would need over 10,000 of those."""
+    if content_length is None:
+        return PART_BYTES
+    return max(PART_BYTES, -(-content_length // MAX_PARTS // MIB) * MIB)

@@ -1,0 +1,317 @@
+"""What the inside needs of the outside. Adapters implement these; services, protocol and pipeline see nothing else.
+
+ObjectStore, Fetcher and Ledger are synchronous: boto3 is, and a worker is. The API calls the store through one bounded
+`offload` (services/offload.py) and has an asynchronous twin of the ledger. Implementations are safe for use by many threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+from app.domain.events import Milestone, SourceProgress
+from app.domain.ids import ChannelId, Fence, OwnerId, SourceId, UploadId
+from app.domain.results import Moment
+from app.domain.source import InboxRecord, State
+from app.domain.stages import Stage
+
+# ------------------------------------------------------------------------------------------------ object store
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectStat:
+    size: int
+    media_type: str
+    modified: datetime
+
+
+class Transfer(Protocol):
+    """Bytes on their way into one object, in numbered parts. The object does not exist before `complete`."""
+
+    def put_part(self, number: int, body: bytes | bytearray | memoryview) -> None:
+        """Part `number`, from 1 without gaps. May be called for several numbers at once, from several threads.
+
+        Every part but the last has exactly the `part_bytes` that the transfer was started with.
+        """
+
+    def complete(self) -> None:
+        """Make the object, whole and durable. A repeated or half-answered completion is settled by looking at the object."""
+
+    def abort(self) -> None:
+        """Drop all parts. Idempotent, raises nothing: what it could not remove expires by the store's own rule."""
+
+
+class ObjectStore(Protocol):
+    """Objects by key. Keys are those of domain/layout.py: segments of `A-Z a-z 0-9 . _ - ~` parted by `/`, case counts.
+
+    Every method raises Unavailable when the store is away or refuses for now; nothing of a failed write is visible.
+    A write that returned is durable. Reads see completed writes at once.
+    """
+
+    def put(self, key: str, body: bytes | bytearray | memoryview, *, media_type: str = "application/octet-stream") -> None:
+        """Write the object, over another if there is one. One request; for bodies of at most some MiB."""
+
+    def create(self, key: str, body: bytes, *, media_type: str = "application/json") -> bool:
+        """Write the object unless the key is taken; atomic among all writers. False when it was taken.
+
+        May answer False to the very writer whose bytes are there (a client library that retried by itself): a caller that
+        needs to know compares what it finds.
+        """
+
+    def start(self, key: str, *, part_bytes: int, media_type: str = "application/octet-stream") -> Transfer:
+        """Begin to write an object in parts of `part_bytes` (at least 5 MiB)."""
+
+    def get(self, key: str) -> bytes:
+        """The whole object; for small ones. Raises ObjectNotFound."""
+
+    def stat(self, key: str) -> ObjectStat | None:
+        """Size and type, or None when there is no such object."""
+
+    def read(self, key: str, *, start: int = 0, stop: int | None = None, chunk_bytes: int = 1 << 20) -> Iterator[bytes]:
+        """Bytes [start, stop) in chunks of at most `chunk_bytes`. Raises ObjectNotFound, before the first chunk is taken."""
+
+    def names(self, prefix: str, *, after: str = "", limit: int = 1000) -> list[str]:
+        """What comes next below `prefix` (which ends in `/`): names without the prefix, in ascending byte order.
+
+        A name that has more below it ends in `/`. Only names > `after` (give it as returned), at most `limit` (1 to 1,000).
+        Cost: what lies directly below the prefix, never what lies elsewhere.
+        """
+
+    def keys(self, prefix: str, *, after: str = "", limit: int = 1000) -> list[str]:
+        """Whole keys of all objects below `prefix` at any depth, in ascending byte order, after the key `after`."""
+
+    def delete(self, keys: Sequence[str]) -> None:
+        """Remove objects; those that are not there count as removed. Any number."""
+
+    def link(self, key: str, *, filename: str, media_type: str, seconds: int) -> str | None:
+        """A URL at which a client may GET the object for so long, as an attachment; None when the store has no such thing."""
+
+    def path(self, key: str) -> Path | None:
+        """The object as a file of this machine, for reading only; None when it is not one. Raises ObjectNotFound."""
+
+    def probe(self) -> None:
+        """Prove that the store can keep the promises: create-only really refuses, and we may write, read, list and delete.
+
+        Raises StoreUnfit. A few requests; leaves nothing behind.
+        """
+
+    def close(self) -> None:
+        """Let go of connections and descriptors."""
+
+
+# ------------------------------------------------------------------------------------------------ ledger
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The answer to an attempt to take a run."""
+
+    kind: str
+    """ok: it is yours · spent: yours, but over the cap of attempts · busy: another's lease lives · over: it has ended."""
+    attempt: int = 0
+    worker: str = ""
+    """Busy: who holds it (`domain/lease.py` reads it)."""
+    lost: bool = False
+    """Ok: the attempt before this one was lost with its worker."""
+    progress: int = 0
+    """Ok: what readers were told so far (0-100); it must not go back."""
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerRecord:
+    """What Redis knows of a source's latest run. It may know nothing, or be behind the store."""
+
+    run: int
+    state: State
+    channel: ChannelId
+    attempt: int = 0
+    stage: str | None = None
+    progress: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelState:
+    owner: OwnerId
+    head: int
+    """Offset of the latest milestone; 0 before the first."""
+    epoch: str
+    mark: int
+    """Where a reader without a position begins: after this offset."""
+    keep_open: bool
+    busy: int
+    """Sources of the channel that are open, and uploads to it that are being received."""
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    owner: OwnerId
+    """Who owns the bare name: who asked, or another who was first."""
+    new: bool
+    """Redis did not know the name before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """An open run that nobody seems to be at work on."""
+
+    owner: OwnerId
+    source: SourceId
+    run: int
+
+
+class Ledger(Protocol):
+    """The live state of sources, in Redis: leases, attempts, the open index, and the channels' events.
+
+    Each method is one script, atomic and safe to repeat (client libraries do that by themselves). All of it may be wiped at any
+    moment: every method copes with a record that is not there. Raises Unavailable when Redis does not answer in time.
+    """
+
+    def accept(self, owner: OwnerId, record: InboxRecord, *, receiving: UploadId | None = None) -> bool:
+        """Open the run: record, first event and Celery message at once. False when the ledger has this run (or a later one) already."""
+
+    def claim(self, owner: OwnerId, record: InboxRecord, *, fence: Fence, worker: str, dead_worker: str = "") -> Claim:
+        """Take the run for one attempt. A lease that lives is respected, unless its worker is `dead_worker`."""
+
+    def beat(self, owner: OwnerId, record: InboxRecord, *, fence: Fence, worker: str, attempt: int) -> bool:
+        """Keep the lease. False when the run is no longer ours; a record that is gone (wipe) is written anew."""
+
+    def release(self, owner: OwnerId, record: InboxRecord, *, fence: Fence) -> bool:
+        """Give the run back, with its attempt; it is due again after the grace. False when it was not ours."""
+
+    def append(self, owner: OwnerId, record: InboxRecord, event: Milestone, *, fence: Fence, attempt: int, seq: int, stage: Stage | None) -> bool:
+        """Add a milestone of this attempt, once per (source, run, attempt, seq). False when it was there, or the run is not ours."""
+
+    def progress(self, owner: OwnerId, record: InboxRecord, event: SourceProgress, *, fence: Fence) -> bool:
+        """Tell readers how far the run is. Dropped (False) when the run is not ours or the number would go back."""
+
+    def finish(self, owner: OwnerId, record: InboxRecord, event: Milestone, *, state: State) -> bool:
+        """Say the end, once per (source, run) and channel, and close the run. False when it was said already."""
+
+    def record(self, owner: OwnerId, source: SourceId) -> LedgerRecord | None:
+        """The source's latest run as the ledger knows it; None when it does not."""
+
+    def timeline(self, owner: OwnerId, source: SourceId, run: int) -> list[Moment]:
+        """What happened to the latest run so far; empty when Redis does not know."""
+
+    def due(self, *, limit: int) -> list[Due]:
+        """Open runs whose grace or lease is over, oldest first."""
+
+    def running(self) -> list[tuple[Due, str]]:
+        """Runs under a lease, each with its worker. As many as the fleet runs at once."""
+
+    def requeue(self, due: Due, *, dead_worker: str = "") -> bool:
+        """Enqueue a due run again, with a growing pause to the next time. False when somebody is at work or it has ended."""
+
+    def forget(self, owner: OwnerId, source: SourceId) -> None:
+        """Drop the source's record and timeline (it was deleted)."""
+
+    def lead(self, name: str, *, seconds: int) -> bool:
+        """Be, or stay, the leader among all reconcilers for so long. `name` is this process."""
+
+    def ping(self) -> None:
+        """Raises Unavailable when Redis does not answer."""
+
+
+class Channels(Protocol):
+    """Channels as the API sees them (asynchronous)."""
+
+    async def register(self, owner: OwnerId, channel: ChannelId, *, explicit: bool, keep_open: bool | None = None) -> Registration:
+        """Open the channel, unless its bare name is another's (then nothing changes).
+
+        A second explicit registration (POST …/ws) moves the mark to what readers were told before; an upload's moves nothing.
+        """
+
+    async def restore(self, owner: OwnerId, channel: ChannelId) -> None:
+        """Give the bare name back to whom the store says it belongs, and open the channel."""
+
+    async def resolve(self, channel: ChannelId) -> OwnerId | None:
+        """The owner of the bare name, or None."""
+
+    async def receiving(self, owner: OwnerId, channel: ChannelId, upload: UploadId, *, seconds: int) -> None:
+        """Hold the channel open for so long: an upload to it is under way. 0 seconds: it is over."""
+
+    async def state(self, owner: OwnerId, channel: ChannelId) -> ChannelState | None:
+        """None when the channel is not registered."""
+
+    async def told(self, owner: OwnerId, channel: ChannelId, offset: int) -> None:
+        """A reader that was served up to `offset` has gone."""
+
+    async def read(self, owner: OwnerId, channel: ChannelId, *, after: int, limit: int = 500) -> list[tuple[int, bytes]]:
+        """Milestones > `after`, as (offset, JSON), in order."""
+
+    async def latest_progress(self, owner: OwnerId, channel: ChannelId) -> list[bytes]:
+        """The latest progress of each open source of the channel."""
+
+
+class AsyncLedger(Protocol):
+    """The API's twin of Ledger, for the few calls that it needs; same names, same meaning."""
+
+    async def accept(self, owner: OwnerId, record: InboxRecord, *, receiving: UploadId | None = None) -> bool: ...
+
+    async def finish(self, owner: OwnerId, record: InboxRecord, event: Milestone, *, state: State) -> bool: ...
+
+    async def record(self, owner: OwnerId, source: SourceId) -> LedgerRecord | None: ...
+
+    async def timeline(self, owner: OwnerId, source: SourceId, run: int) -> list[Moment]: ...
+
+    async def forget(self, owner: OwnerId, source: SourceId) -> None: ...
+
+    async def ping(self) -> None: ...
+
+
+class LiveFeed(Protocol):
+    """Messages as they are published, for the channels that this process watches: one connection, however many channels.
+
+    A message is b"m <offset> <epoch> <json>" (milestone) or b"p <json>" (progress).
+    """
+
+    async def watch(self, owner: OwnerId, channel: ChannelId) -> None:
+        """Returns when the subscription is acknowledged: what is published from now on arrives."""
+
+    async def unwatch(self, owner: OwnerId, channel: ChannelId) -> None: ...
+
+    def messages(self) -> AsyncIterator[tuple[OwnerId, ChannelId, bytes] | None]:
+        """What arrives, without end. None: the connection was lost and made anew, so anything may have been missed."""
+
+
+# ------------------------------------------------------------------------------------------------ the rest
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """A URL's answer, whose body is read by iterating `chunks`."""
+
+    url: str
+    """After redirects."""
+    media_type: str | None
+    filename: str | None
+    """From Content-Disposition, else the last path segment; not cleaned."""
+    size: int | None
+    """What Content-Length promised."""
+    chunks: Iterator[bytes] = field(repr=False)
+
+
+class Fetcher(Protocol):
+    """Gets a URL that a stranger named."""
+
+    def fetch(self, url: str, *, max_bytes: int) -> AbstractContextManager[Fetched]:
+        """GET, with every address checked at connect, on every hop.
+
+        Raises ProcessingFailed: url_refused (scheme, port, address, userinfo), fetch_failed (anything the other side did),
+        too_large (over `max_bytes`, by promise or in fact), timeout (the total deadline); also while chunks are taken.
+        """
+
+
+class Keys(Protocol):
+    """API keys."""
+
+    def organisation(self, key: str) -> str | None:
+        """Whose key it is, or None. Takes the same time for every wrong key."""
+
+
+Clock = Callable[[], datetime]
+"""The present, aware, in UTC."""

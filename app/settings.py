@@ -1,0 +1,139 @@
+"""Every setting of Headrace: `HEADRACE_<NAME>` in the environment, or `HEADRACE_<NAME>_FILE` for what is better kept in a file.
+
+Read in the composition roots only (app/bootstrap.py, worker/runtime.py, devstack, cli); everything inside gets plain values.
+docs/settings.md is made from this file.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, model_validator
+
+PREFIX = "HEADRACE_"
+
+# What Kubernetes injects into every pod for a service called "headrace".
+_KUBERNETES = re.compile(r"HEADRACE_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP)(_\w+)?)$")
+# Read by the command line client and the embedded stack, not by the services.
+READ_ELSEWHERE = {"HEADRACE_URL", "HEADRACE_API_KEY", "HEADRACE_USER_ID"}
+
+
+class SettingsError(Exception):
+    """The environment does not make sense; the text says which name, and what is near it."""
+
+
+def _split(value: object) -> object:
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+def _no_slash(value: str | None) -> str | None:
+    return value.rstrip("/") if value else None
+
+
+Names = Annotated[list[str], BeforeValidator(_split)]
+Ports = Annotated[list[int], BeforeValidator(_split)]
+Base = Annotated[str | None, AfterValidator(_no_slash)]
+
+
+class Settings(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    host: str = Field("127.0.0.1", description="Address that the API listens on.")
+    port: int = Field(8811, ge=0, le=65535, description="Port that the API listens on.")
+    public_url: Base = Field(None, description="What the outside calls us, e.g. `https://uploads.example.com`. Without it: the Host header, if it is allowed.")
+    allowed_hosts: Names = Field(["localhost", "127.0.0.1", "[::1]"], description="Host names (without port) under which we may name ourselves in answers.")
+    trusted_proxies: Names = Field([], description="Addresses or networks whose X-Forwarded-Host, -Proto and -For count.")
+    cors_origins: Names = Field([], description="Browser origins that may call us. `localhost`: any origin on a localhost name.")
+    redis_url: SecretStr = Field(SecretStr("redis://127.0.0.1:6379/0"), description="The one Redis: broker, ledger and events.")
+    redis_prefix: str = Field("headrace:", min_length=1, description="Begins every key, Celery key and pub/sub name.")
+    redis_timeout_seconds: float = Field(1.0, gt=0, le=60, description="How long the API waits for Redis before it does without.")
+    storage_url: str = Field("", description="`file:///folder` or `s3://bucket/prefix`. The embedded stack: the data folder.")
+    s3_endpoint_url: Base = Field(None, description="Where the bucket is, when it is not on AWS.")
+    s3_region: str | None = Field(None, description="Region of the bucket.")
+    s3_access_key_id: SecretStr | None = Field(None, description="Unset: AWS's own credential chain.")
+    s3_secret_access_key: SecretStr | None = Field(None, description="Unset: AWS's own credential chain.")
+    s3_public_endpoint_url: Base = Field(None, description="What clients call the S3 endpoint, for presigned links.")
+    s3_ca_bundle: Path | None = Field(None, description="Certificates of the authority that signed the S3 endpoint's.")
+    unsafe_store: bool = Field(False, description="Start even on a store without create-only PUT. Uploads can then be lost.")
+    api_keys: SecretStr | None = Field(None, description="`organisation:hash,…` as `headrace keys create` prints them.")
+    api_keys_file: Path | None = Field(None, description="The same, one a line; read again when it changes.")
+    dev_key: SecretStr | None = Field(None, description="A key in the clear, for organisation `dev`. The embedded stack makes one.")
+    secret_keys: SecretStr | None = Field(None, description="Current and previous secret, comma between: signs links, peppers keys. 32 characters at least.")
+    deployment: str = Field("dev", pattern=r"^[A-Za-z0-9._-]{1,64}$", description="Name of this deployment; a store of another name is refused.")
+    data_dir: Path = Field(Path(".headrace"), description="The embedded stack's data.")
+    scratch_dir: Path | None = Field(None, description="Where workers put a document while they read it. Unset: the system's temp folder.")
+    scratch_bytes: int = Field(20 * 1024**3, ge=0, description="How much of it the workers of a machine may use.")
+    flower_port: int = Field(5555, ge=0, le=65535, description="Flower, on 127.0.0.1.")
+    metrics_port: int = Field(9811, ge=0, le=65535, description="Prometheus metrics of the API, on 127.0.0.1.")
+    workers: int = Field(default_factory=lambda: min(2, os.cpu_count() or 1), ge=1, le=256, description="Worker processes of the embedded stack.")
+    api_processes: int = Field(1, ge=1, le=64, description="API processes of the embedded stack.")
+    max_upload_bytes: int = Field(5 * 1024**3, ge=1, description="The largest upload.")
+    buffer_bytes: int = Field(256 * 1024**2, ge=32 * 1024**2, description="What all uploads of one API process may hold in memory together.")
+    body_stall_seconds: float = Field(60, gt=0, description="A body of which nothing comes for so long is given up.")
+    store_threads: int = Field(32, ge=2, le=512, description="Store calls that one API process makes at once.")
+    stop_seconds: int = Field(25, ge=1, description="How long an API process that is told to stop lets running requests end.")
+    sync_timeout_seconds: float = Field(50, gt=0, description="How long the synchronous calls wait for the processing.")
+    import_allow_nets: Names = Field([], description="Networks that URL import may reach beside the public ones.")
+    import_ports: Ports = Field([80, 443], description="Ports that URL import may reach.")
+    import_nameserver: str | None = Field(None, description="`host:port` of the resolver of URL import. Unset: the system's.")
+    import_timeout_seconds: float = Field(60, gt=0, description="Deadline of one URL import, headers and body.")
+    downloads: Literal["redirect", "proxy"] = Field("redirect", description="Links redirect to the store, or the API hands the bytes through.")
+    link_ttl_seconds: int = Field(7 * 86400, ge=60, description="How long the links in events work.")
+    events_ttl_seconds: int = Field(86400, ge=60, description="How long a registered channel without an open source is kept.")
+    events_ttl_after_end_seconds: int = Field(3600, ge=10, description="How long a channel's events are kept after its last source ended.")
+    lease_seconds: float = Field(30, ge=0.5, description="A worker that says nothing for so long has lost its run.")
+    attempts: int = Field(3, ge=1, le=20, description="How often a run is tried when its worker dies.")
+    grace_seconds: float = Field(10, ge=0.1, description="A run that nobody claimed for so long is enqueued again.")
+    task_timeout_seconds: int = Field(300, ge=5, description="A run that works for so long ends as `timeout`.")
+    reconcile_seconds: float = Field(1, gt=0, description="How often the reconciler looks at open runs.")
+    inbox_scan_seconds: float = Field(60, gt=0, description="How often it lists the inbox.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="What is logged.")
+
+    @model_validator(mode="after")
+    def _secrets_are_long(self) -> Self:
+        if self.secret_keys is not None and any(len(key) < 32 for key in self.secrets):
+            raise ValueError("HEADRACE_SECRET_KEYS: each key needs 32 characters at least")
+        return self
+
+    @property
+    def secrets(self) -> list[str]:
+        """The signing keys, current first. Empty when none is set."""
+        return _split(self.secret_keys.get_secret_value()) if self.secret_keys else []  # type: ignore[return-value]
+
+
+def load(environ: Mapping[str, str] | None = None) -> Settings:
+    """Settings from the environment. Raises SettingsError on an unknown or senseless name: a typo must not start."""
+    environ = os.environ if environ is None else environ
+    values: dict[str, Any] = {}
+    for name, value in environ.items():
+        if not name.startswith(PREFIX) or name in READ_ELSEWHERE or _KUBERNETES.match(name):
+            continue
+        if name == "HEADRACE_PORT" and value.startswith("tcp://"):
+            continue
+        field = name.removeprefix(PREFIX).lower()
+        if field in Settings.model_fields:
+            values[field] = value or None if _is_optional(field) else value
+        elif field.endswith("_file") and field.removesuffix("_file") in Settings.model_fields:
+            try:
+                values[field.removesuffix("_file")] = Path(value).read_text().strip()
+            except OSError as error:
+                raise SettingsError(f"{name}: {error}") from error
+        else:
+            near = difflib.get_close_matches(field, Settings.model_fields, n=1)
+            hint = f"; did you mean {PREFIX}{near[0].upper()}?" if near else ""
+            raise SettingsError(f"{name} is not a setting of Headrace{hint}")
+    try:
+        return Settings(**values)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = PREFIX + str(first["loc"][0]).upper() if first["loc"] else "settings"
+        raise SettingsError(f"{where}: {first['msg']}") from None
+
+
+def _is_optional(field: str) -> bool:
+    return Settings.model_fields[field].default is None

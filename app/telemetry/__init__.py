@@ -1,0 +1,1 @@
+"""Logs and metrics. A leaf: everybody may use it, it uses nobody."""
