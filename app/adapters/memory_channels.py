@@ -1,0 +1,93 @@
+"""The asynchronous face of memory_ledger.py: what the API sees of runs and channels."""
+
+from __future__ import annotations
+
+from app.adapters.memory_ledger import MemoryChannel, MemoryLedger, MemoryState
+from app.domain.events import Milestone
+from app.domain.ids import ChannelId, OwnerId, SourceId, UploadId
+from app.domain.results import Moment
+from app.domain.source import InboxRecord, State
+from app.ports import ChannelState, LedgerRecord, Registration
+
+
+class AsyncMemoryLedger:
+    """Implements ports.AsyncLedger and ports.Channels."""
+
+    def __init__(self, state: MemoryState) -> None:
+        self._state = state
+        self._sync = MemoryLedger(state)
+
+    async def accept(self, owner: OwnerId, record: InboxRecord, *, receiving: UploadId | None = None) -> bool:
+        return self._sync.accept(owner, record, receiving=receiving)
+
+    async def finish(self, owner: OwnerId, record: InboxRecord, event: Milestone, *, state: State) -> bool:
+        return self._sync.finish(owner, record, event, state=state)
+
+    async def record(self, owner: OwnerId, source: SourceId) -> LedgerRecord | None:
+        return self._sync.record(owner, source)
+
+    async def timeline(self, owner: OwnerId, source: SourceId, run: int) -> list[Moment]:
+        return self._sync.timeline(owner, source, run)
+
+    async def forget(self, owner: OwnerId, source: SourceId) -> None:
+        self._sync.forget(owner, source)
+
+    async def ping(self) -> None:
+        pass
+
+    async def close(self) -> None:
+        pass
+
+    async def register(self, owner: OwnerId, channel: ChannelId, *, explicit: bool, keep_open: bool | None = None) -> Registration:
+        s = self._state
+        with s.lock:
+            before = s.aliases.get(channel)
+            if before not in {None, owner}:
+                return Registration(before or owner, new=False)
+            found = self._open(owner, channel)
+            if explicit and found.registered:
+                found.mark = max(found.mark, found.told)
+            found.registered = found.registered or explicit
+            if keep_open is not None:
+                found.keep_open = keep_open
+            return Registration(owner, new=before is None)
+
+    async def restore(self, owner: OwnerId, channel: ChannelId) -> None:
+        with self._state.lock:
+            self._open(owner, channel)
+
+    def _open(self, owner: OwnerId, channel: ChannelId) -> MemoryChannel:
+        self._state.aliases[channel] = owner
+        found = self._state.channel(owner, channel)
+        found.open = True
+        return found
+
+    async def resolve(self, channel: ChannelId) -> OwnerId | None:
+        return self._state.aliases.get(channel)
+
+    async def receiving(self, owner: OwnerId, channel: ChannelId, upload: UploadId, *, seconds: int) -> None:
+        with self._state.lock:
+            self._state.channel(owner, channel).receiving[upload] = self._state.in_(seconds)
+
+    async def state(self, owner: OwnerId, channel: ChannelId) -> ChannelState | None:
+        s = self._state
+        with s.lock:
+            found = s.channels.get((owner, channel))
+            if found is None or not found.open:
+                return None
+            received = sum(until > s.clock() for until in found.receiving.values())
+            return ChannelState(owner, len(found.stream), found.epoch, found.mark, found.keep_open, len(found.busy) + received)
+
+    async def told(self, owner: OwnerId, channel: ChannelId, offset: int) -> None:
+        with self._state.lock:
+            found = self._state.channel(owner, channel)
+            if offset <= len(found.stream):
+                found.told = max(found.told, offset)
+
+    async def read(self, owner: OwnerId, channel: ChannelId, *, after: int, limit: int = 500) -> list[tuple[int, bytes]]:
+        with self._state.lock:
+            return list(enumerate(self._state.channel(owner, channel).stream, 1))[after : after + limit]
+
+    async def latest_progress(self, owner: OwnerId, channel: ChannelId) -> list[bytes]:
+        with self._state.lock:
+            return list(self._state.channel(owner, channel).progress.values())

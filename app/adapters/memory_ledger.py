@@ -1,0 +1,271 @@
+"""The ledger in this process's memory: the double that tests use, held to the same suite as the one over Redis.
+
+Two faces over one state, since ports.Ledger and ports.AsyncLedger share their names; the other is in memory_channels.py.
+Nothing expires, and nothing is published.
+"""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+
+from app.adapters.redis.calls import Terms
+from app.domain.events import Milestone, SourceAccepted, SourceProgress
+from app.domain.ids import ChannelId, Fence, OwnerId, SourceId, UploadId
+from app.domain.results import Moment
+from app.domain.source import InboxRecord, State
+from app.domain.stages import Stage
+from app.ports import Claim, Clock, Due, LedgerRecord
+
+_END = 10**6
+"""The attempt of a terminal milestone: nothing of the same run comes after it."""
+_NEVER = datetime.min.replace(tzinfo=UTC)
+_Source = tuple[OwnerId, SourceId]
+
+
+@dataclass
+class _Run:
+    public: LedgerRecord
+    due: datetime
+    fence: Fence | None = None
+    worker: str = ""
+    lease: datetime = _NEVER
+    lost: bool = False
+    requeues: int = 0
+    timeline: list[Moment] = field(default_factory=list)
+
+    def set(self, **changes: object) -> None:
+        self.public = replace(self.public, **changes)  # type: ignore[arg-type]
+
+
+@dataclass
+class MemoryChannel:
+    epoch: str = field(default_factory=lambda: uuid.uuid4().hex)
+    stream: list[bytes] = field(default_factory=list)
+    latest: dict[SourceId, tuple[int, int, int]] = field(default_factory=dict)
+    """Run, attempt and seq of each source's last milestone."""
+    mark: int = 0
+    told: int = 0
+    keep_open: bool = False
+    registered: bool = False
+    busy: set[SourceId] = field(default_factory=set)
+    receiving: dict[UploadId, datetime] = field(default_factory=dict)
+    progress: dict[SourceId, bytes] = field(default_factory=dict)
+    open: bool = False
+    """False: it only counts who is at work; nothing was said or registered yet."""
+
+
+class MemoryState:
+    """What both faces share. `enqueued` are the jobs that were sent, oldest first."""
+
+    def __init__(self, terms: Terms | None = None, clock: Clock = lambda: datetime.now(UTC)) -> None:
+        self.terms = terms or Terms()
+        self.clock = clock
+        self.lock = threading.RLock()
+        self.wipe()
+
+    def wipe(self) -> None:
+        """As a FLUSHALL does."""
+        self.runs: dict[_Source, _Run] = {}
+        self.channels: dict[tuple[OwnerId, ChannelId], MemoryChannel] = {}
+        self.aliases: dict[ChannelId, OwnerId] = {}
+        self.enqueued: list[Due] = []
+        self.leader: tuple[str, datetime] = ("", _NEVER)
+
+    def channel(self, owner: OwnerId, name: ChannelId) -> MemoryChannel:
+        return self.channels.setdefault((owner, name), MemoryChannel())
+
+    def known(self, owner: OwnerId, source: SourceId) -> int:
+        run = self.runs.get((owner, source))
+        return run.public.run if run else 0
+
+    def in_(self, seconds: float) -> datetime:
+        return self.clock() + timedelta(seconds=seconds)
+
+    def begin(self, owner: OwnerId, record: InboxRecord, *, seconds: float) -> _Run:
+        self.channel(owner, record.ws_uuid).busy.add(record.source_uuid)
+        made = _Run(LedgerRecord(record.run, State.ACCEPTED, record.ws_uuid), self.in_(seconds))
+        self.runs[owner, record.source_uuid] = made
+        return made
+
+    def note(self, run: _Run, what: str, attempt: int) -> None:
+        run.timeline.append(Moment(at=self.clock(), what=what, attempt=attempt))
+
+    def mine(self, owner: OwnerId, record: InboxRecord, fence: Fence) -> _Run | None:
+        run = self.runs.get((owner, record.source_uuid))
+        ours = run is not None and run.public.run == record.run and run.public.state is State.PROCESSING and run.fence == fence
+        return run if ours else None
+
+    def tell(self, owner: OwnerId, record: InboxRecord, event: Milestone, attempt: int, seq: int) -> bool:
+        channel = self.channel(owner, record.ws_uuid)
+        channel.open = True
+        position = (record.run, attempt, seq)
+        if channel.latest.get(record.source_uuid, (0, 0, 0)) >= position:
+            return False
+        channel.latest[record.source_uuid] = position
+        offset = len(channel.stream) + 1
+        channel.stream.append(b'{"event-id":"%s:%d",' % (channel.epoch.encode(), offset) + event.to_json()[1:])
+        return True
+
+
+class MemoryLedger:
+    """Implements ports.Ledger."""
+
+    def __init__(self, state: MemoryState) -> None:
+        self._state = state
+
+    def accept(self, owner: OwnerId, record: InboxRecord, *, receiving: UploadId | None = None) -> bool:
+        s = self._state
+        with s.lock:
+            if receiving is not None:
+                s.channel(owner, record.ws_uuid).receiving.pop(receiving, None)
+            if s.known(owner, record.source_uuid) >= record.run:
+                return False
+            s.note(s.begin(owner, record, seconds=s.terms.grace_seconds), "accepted", 0)
+            s.aliases.setdefault(record.ws_uuid, owner)
+            s.tell(owner, record, SourceAccepted.of(record.source_uuid, record.run), 0, 0)
+            s.enqueued.append(Due(owner, record.source_uuid, record.run))
+            return True
+
+    def claim(self, owner: OwnerId, record: InboxRecord, *, fence: Fence, worker: str, dead_worker: str = "") -> Claim:
+        s = self._state
+        with s.lock:
+            run = s.runs.get((owner, record.source_uuid))
+            if run is not None and (run.public.run > record.run or (run.public.run == record.run and run.public.state.is_terminal)):
+                return Claim("over")
+            if run is None or run.public.run < record.run:
+                run = s.begin(owner, record, seconds=0)
+            if s.mine(owner, record, fence) is None:
+                if run.lease > s.clock() and run.worker != (dead_worker or None):
+                    return Claim("busy", run.public.attempt, run.worker)
+                run.lost = run.public.state is State.PROCESSING
+                if run.lost:
+                    s.note(run, "worker lost", run.public.attempt)
+                run.set(state=State.PROCESSING, attempt=run.public.attempt + 1)
+                s.note(run, "claimed", run.public.attempt)
+            run.fence, run.worker, run.lease = fence, worker, s.in_(s.terms.lease_seconds)
+            run.due = run.lease
+            kind = "spent" if run.public.attempt > s.terms.attempts else "ok"
+            return Claim(kind, run.public.attempt, worker, run.lost, run.public.progress)
+
+    def beat(self, owner: OwnerId, record: InboxRecord, *, fence: Fence, worker: str, attempt: int) -> bool:
+        s = self._state
+        with s.lock:
+            if (owner, record.source_uuid) not in s.runs:
+                made = s.begin(owner, record, seconds=0)
+                made.set(state=State.PROCESSING, attempt=attempt)
+                made.fence, made.worker = fence, worker
+            run = s.mine(owner, record, fence)
+            if run is None:
+                return False
+            run.lease = run.due = s.in_(s.terms.lease_seconds)
+            return True
+
+    def release(self, owner: OwnerId, record: InboxRecord, *, fence: Fence) -> bool:
+        s = self._state
+        with s.lock:
+            run = s.mine(owner, record, fence)
+            if run is None:
+                return False
+            s.note(run, "released", run.public.attempt)
+            run.set(state=State.ACCEPTED, attempt=run.public.attempt - 1)
+            run.fence, run.worker, run.lease, run.due = None, "", _NEVER, s.in_(s.terms.grace_seconds)
+            return True
+
+    def append(self, owner: OwnerId, record: InboxRecord, event: Milestone, *, fence: Fence, attempt: int, seq: int, stage: Stage | None) -> bool:
+        s = self._state
+        with s.lock:
+            run = s.mine(owner, record, fence)
+            if run is None and (owner, record.source_uuid) in s.runs:
+                return False
+            if not s.tell(owner, record, event, attempt, seq):
+                return False
+            if run is not None and stage is not None:
+                s.note(run, stage, attempt)
+                run.set(stage=stage.value)
+            return True
+
+    def progress(self, owner: OwnerId, record: InboxRecord, event: SourceProgress, *, fence: Fence) -> bool:
+        s = self._state
+        with s.lock:
+            run = s.mine(owner, record, fence)
+            if run is None or event.progress < run.public.progress:
+                return False
+            run.set(progress=event.progress)
+            s.channel(owner, record.ws_uuid).progress[record.source_uuid] = event.to_json()
+            return True
+
+    def finish(self, owner: OwnerId, record: InboxRecord, event: Milestone, *, state: State) -> bool:
+        s = self._state
+        with s.lock:
+            known = s.known(owner, record.source_uuid)
+            if known < record.run:
+                s.begin(owner, record, seconds=0)
+            if known <= record.run:
+                run, channel = s.runs[owner, record.source_uuid], s.channel(owner, record.ws_uuid)
+                if not run.public.state.is_terminal:
+                    run.set(state=state)
+                    run.fence, run.worker, run.lease = None, "", _NEVER
+                    channel.busy.discard(record.source_uuid)
+                    channel.progress.pop(record.source_uuid, None)
+            return s.tell(owner, record, event, _END, 0)
+
+    def timeline(self, owner: OwnerId, source: SourceId, run: int) -> list[Moment]:
+        with self._state.lock:
+            found = self._state.runs.get((owner, source))
+            return list(found.timeline) if found and found.public.run == run else []
+
+    def due(self, *, limit: int) -> list[Due]:
+        s = self._state
+        with s.lock:
+            waiting = [(run.due, *key) for key, run in s.runs.items() if not run.public.state.is_terminal and run.due <= s.clock()]
+            return [Due(owner, source, s.known(owner, source)) for _, owner, source in sorted(waiting)[:limit]]
+
+    def running(self) -> list[tuple[Due, str]]:
+        with self._state.lock:
+            return [
+                (Due(*key, run.public.run), run.worker) for key, run in self._state.runs.items() if run.public.state is State.PROCESSING and run.lease != _NEVER
+            ]
+
+    def requeue(self, due: Due, *, dead_worker: str = "") -> bool:
+        s = self._state
+        with s.lock:
+            run = s.runs.get((due.owner, due.source))
+            if run is None or run.public.run != due.run or run.public.state.is_terminal:
+                return False
+            died = run.lease > s.clock() and run.worker == dead_worker
+            if not died and max(run.lease, run.due) > s.clock():
+                return False
+            run.lease, run.due = _NEVER, s.in_(s.terms.grace_seconds * 2 ** min(run.requeues, 6))
+            run.requeues += 1
+            s.enqueued.append(due)
+            return True
+
+    def record(self, owner: OwnerId, source: SourceId) -> LedgerRecord | None:
+        run = self._state.runs.get((owner, source))
+        return run.public if run else None
+
+    def forget(self, owner: OwnerId, source: SourceId) -> None:
+        with self._state.lock:
+            run = self._state.runs.pop((owner, source), None)
+            if run is not None:
+                channel = self._state.channel(owner, run.public.channel)
+                channel.busy.discard(source)
+                channel.progress.pop(source, None)
+
+    def lead(self, name: str, *, seconds: int) -> bool:
+        s = self._state
+        with s.lock:
+            leader, until = s.leader
+            if leader != name and until > s.clock():
+                return False
+            s.leader = (name, s.in_(seconds))
+            return True
+
+    def ping(self) -> None:
+        pass
+
+    def close(self) -> None:
+        pass

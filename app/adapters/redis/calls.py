@@ -1,0 +1,219 @@
+"""Every call of the ledger, sans I/O: which script, which keys, which arguments, and how to read the answer.
+
+ledger.py runs them, once synchronously (workers) and once asynchronously (the API). Each script says what it does at its head.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Generic, TypeVar
+
+from app.adapters.celery_queue import message
+from app.adapters.redis.keys import Keyspace
+from app.domain.events import Milestone, SourceAccepted, SourceProgress
+from app.domain.ids import ChannelId, Fence, OwnerId, SourceId, UploadId
+from app.domain.jobs import PROCESS_QUEUE, PROCESS_SOURCE, ProcessSource
+from app.domain.layout import member, split_member
+from app.domain.results import Moment
+from app.domain.source import InboxRecord, State
+from app.domain.stages import Stage
+from app.ports import ChannelState, Claim, Due, LedgerRecord, Registration
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Generic[T]):
+    script: str
+    keys: list[str]
+    args: list[str | int | bytes]
+    parse: Callable[[Any], T]
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How long things hold."""
+
+    lease_seconds: float = 30
+    grace_seconds: float = 10
+    attempts: int = 3
+    events_ttl_seconds: int = 86400
+    events_ttl_after_end_seconds: int = 3600
+
+
+def _ms(seconds: float) -> int:
+    return int(seconds * 1000)
+
+
+def moments(reply: list[bytes]) -> list[Moment]:
+    found = []
+    for line in reply:
+        at, attempt, what = line.decode().split(" ", 2)
+        found.append(Moment(at=datetime.fromtimestamp(int(at) / 1000, UTC), attempt=int(attempt), what=what))
+    return found
+
+
+def ledger_record(h: dict[bytes, bytes]) -> LedgerRecord | None:
+    """The hash of a source, as HGETALL answers it."""
+    if not h:
+        return None
+    stage = h.get(b"stage")
+    return LedgerRecord(
+        run=int(h[b"run"]),
+        state=State(h[b"state"].decode()),
+        channel=ChannelId(h[b"ws"].decode()),
+        attempt=int(h.get(b"attempt", 0)),
+        stage=stage.decode() if stage else None,
+        progress=int(h.get(b"progress", 0)),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Calls:
+    keys: Keyspace
+    terms: Terms
+
+    def _job(self, owner: OwnerId, source: SourceId, run: int) -> bytes:
+        return message(PROCESS_SOURCE, PROCESS_QUEUE, ProcessSource(owner=owner, source=source, run=run))
+
+    def _channel(self, owner: OwnerId, channel: ChannelId) -> list[str]:
+        """The keys that live and expire together; first in every script that speaks on a channel."""
+        k = self.keys
+        return [k.channel(owner, channel), k.stream(owner, channel), k.busy(owner, channel), k.alias(channel)]
+
+    def accept(self, owner: OwnerId, record: InboxRecord, receiving: UploadId | None) -> Call[bool]:
+        k, source, ws = self.keys, record.source_uuid, record.ws_uuid
+        return Call(
+            "accept",
+            [
+                *self._channel(owner, ws), k.source(owner, source), k.timeline(owner, source), k.open, k.running, k.queue(PROCESS_QUEUE),
+                k.receiving(owner, ws),
+            ],
+            [
+                member(owner, source), owner, source, record.run, ws, receiving or "", _ms(self.terms.grace_seconds), self.terms.events_ttl_seconds,
+                SourceAccepted.of(source, record.run).to_json(), self._job(owner, source, record.run), k.live(owner, ws),
+            ],
+            bool,
+        )  # fmt: skip
+
+    def claim(self, owner: OwnerId, record: InboxRecord, fence: Fence, worker: str, dead_worker: str) -> Call[Claim]:
+        k, source, ws = self.keys, record.source_uuid, record.ws_uuid
+        return Call(
+            "claim",
+            [*self._channel(owner, ws), k.source(owner, source), k.timeline(owner, source), k.open, k.running],
+            [
+                member(owner, source), owner, source, record.run, ws, fence, worker, _ms(self.terms.lease_seconds), self.terms.attempts,
+                dead_worker or "-", self.terms.events_ttl_seconds,
+            ],
+            lambda r: Claim(kind=r[0].decode(), attempt=int(r[1]), worker=r[2].decode(), lost=bool(r[3]), progress=int(r[4])),
+        )  # fmt: skip
+
+    def beat(self, owner: OwnerId, record: InboxRecord, fence: Fence, worker: str, attempt: int) -> Call[bool]:
+        k, source, ws = self.keys, record.source_uuid, record.ws_uuid
+        return Call(
+            "beat",
+            [*self._channel(owner, ws), k.source(owner, source), k.open, k.running],
+            [
+                member(owner, source), owner, source, record.run, ws, fence, worker, attempt, _ms(self.terms.lease_seconds),
+                self.terms.events_ttl_seconds,
+            ],
+            bool,
+        )  # fmt: skip
+
+    def release(self, owner: OwnerId, record: InboxRecord, fence: Fence) -> Call[bool]:
+        k, source = self.keys, record.source_uuid
+        return Call(
+            "release",
+            [k.source(owner, source), k.timeline(owner, source), k.open, k.running],
+            [member(owner, source), record.run, fence, _ms(self.terms.grace_seconds)],
+            bool,
+        )
+
+    def append(self, owner: OwnerId, record: InboxRecord, event: Milestone, fence: Fence, attempt: int, seq: int, stage: Stage | None) -> Call[bool]:
+        k, source, ws = self.keys, record.source_uuid, record.ws_uuid
+        return Call(
+            "milestone",
+            [*self._channel(owner, ws), k.source(owner, source), k.timeline(owner, source)],
+            [owner, source, record.run, attempt, seq, fence, stage or "", event.to_json(), self.terms.events_ttl_seconds, k.live(owner, ws)],
+            bool,
+        )
+
+    def progress(self, owner: OwnerId, record: InboxRecord, event: SourceProgress, fence: Fence) -> Call[bool]:
+        k, source, ws = self.keys, record.source_uuid, record.ws_uuid
+        return Call(
+            "progress",
+            [k.source(owner, source), k.progress(owner, ws)],
+            [source, record.run, fence, event.progress, event.to_json(), k.live(owner, ws), self.terms.events_ttl_seconds],
+            bool,
+        )
+
+    def finish(self, owner: OwnerId, record: InboxRecord, event: Milestone, state: State) -> Call[bool]:
+        k, source, ws = self.keys, record.source_uuid, record.ws_uuid
+        return Call(
+            "finish",
+            [*self._channel(owner, ws), k.source(owner, source), k.timeline(owner, source), k.open, k.running, k.progress(owner, ws)],
+            [
+                member(owner, source), owner, source, record.run, ws, state, event.to_json(), self.terms.events_ttl_after_end_seconds,
+                k.live(owner, ws),
+            ],
+            bool,
+        )  # fmt: skip
+
+    def forget(self, owner: OwnerId, source: SourceId) -> Call[None]:
+        k, unnamed = self.keys, ChannelId("")  # the script learns the channel from the record
+        return Call(
+            "forget",
+            [k.source(owner, source), k.timeline(owner, source), k.open, k.running],
+            [member(owner, source), owner, source, self.terms.events_ttl_after_end_seconds, *self._channel(owner, unnamed), k.progress(owner, unnamed)],
+            lambda _: None,
+        )
+
+    def timeline(self, owner: OwnerId, source: SourceId, run: int) -> Call[list[Moment]]:
+        return Call("timeline", [self.keys.source(owner, source), self.keys.timeline(owner, source)], [run], moments)
+
+    def requeue(self, due: Due, dead_worker: str) -> Call[bool]:
+        k = self.keys
+        return Call(
+            "requeue",
+            [k.source(due.owner, due.source), k.open, k.running, k.queue(PROCESS_QUEUE)],
+            [member(due.owner, due.source), due.run, _ms(self.terms.grace_seconds), self._job(due.owner, due.source, due.run), dead_worker],
+            bool,
+        )
+
+    def due(self, limit: int) -> Call[list[Due]]:
+        def parse(reply: list[bytes]) -> list[Due]:
+            pairs = zip(reply[::2], reply[1::2], strict=True)
+            return [Due(*split_member(name.decode()), run=int(run)) for name, run in pairs]
+
+        return Call("due", [self.keys.open], [limit, self.keys.sources], parse)
+
+    def lead(self, name: str, seconds: int) -> Call[bool]:
+        return Call("lead", [self.keys.leader], [name, _ms(seconds)], bool)
+
+    def register(self, owner: OwnerId, channel: ChannelId, *, explicit: bool, keep_open: bool | None, force: bool = False) -> Call[Registration]:
+        keep = "" if keep_open is None else str(int(keep_open))
+        return Call(
+            "register",
+            self._channel(owner, channel),
+            [owner, self.terms.events_ttl_seconds, str(int(explicit)), keep, str(int(force))],
+            lambda r: Registration(owner=OwnerId(r[0].decode()), new=bool(r[1])),
+        )
+
+    def receiving(self, owner: OwnerId, channel: ChannelId, upload: UploadId, seconds: int) -> Call[None]:
+        return Call("receiving", [self.keys.receiving(owner, channel)], [upload, _ms(seconds)], lambda _: None)
+
+    def told(self, owner: OwnerId, channel: ChannelId, offset: int) -> Call[None]:
+        return Call("told", [self.keys.channel(owner, channel)], [offset], lambda _: None)
+
+    def state(self, owner: OwnerId, channel: ChannelId) -> Call[ChannelState | None]:
+        k = self.keys
+
+        def parse(reply: list[Any]) -> ChannelState | None:
+            if not reply:
+                return None
+            head, epoch, mark, keep, busy = reply
+            return ChannelState(owner=owner, head=int(head), epoch=epoch.decode(), mark=int(mark), keep_open=keep == b"1", busy=int(busy))
+
+        return Call("channel", [k.channel(owner, channel), k.busy(owner, channel), k.receiving(owner, channel)], [], parse)

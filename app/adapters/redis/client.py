@@ -1,0 +1,67 @@
+"""Connections to Redis, and the scripts in lua/."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+from redis import Redis
+from redis.asyncio import Redis as AsyncRedis
+from redis.asyncio.retry import Retry as AsyncRetry
+from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisError, ResponseError
+from redis.retry import Retry
+
+from app.domain.errors import Unavailable
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class RedisLocation:
+    url: str
+    timeout_seconds: float = 1.0
+    """For connecting and for each answer. A failed call is made once more on a new connection: every script may be repeated."""
+
+
+# A connection that went stale while idle is noticed by its first command; one repetition mends that. More would only add
+# to the time that a client waits while Redis is away (redis-py's own default is ten).
+_RETRIES = 1
+_RETRY_ON = (RedisConnectionError,)
+
+
+def connect(location: RedisLocation) -> Redis:
+    return Redis.from_url(
+        location.url, socket_timeout=location.timeout_seconds, socket_connect_timeout=location.timeout_seconds, socket_keepalive=True,
+        health_check_interval=15, retry=Retry(NoBackoff(), _RETRIES, supported_errors=_RETRY_ON),
+    )  # fmt: skip
+
+
+def connect_async(location: RedisLocation) -> AsyncRedis:
+    return AsyncRedis.from_url(
+        location.url, socket_timeout=location.timeout_seconds, socket_connect_timeout=location.timeout_seconds, socket_keepalive=True,
+        health_check_interval=15, retry=AsyncRetry(NoBackoff(), _RETRIES, supported_errors=_RETRY_ON),
+    )  # fmt: skip
+
+
+@cache
+def script(name: str) -> str:
+    """The text of a script, behind the functions that all of them share."""
+    folder = files("app.adapters.redis") / "lua"
+    return (folder / "_append.lua").read_text() + (folder / f"{name}.lua").read_text()
+
+
+@contextmanager
+def unavailable() -> Iterator[None]:
+    """Redis' failures as ours: it is away, frozen, loading or full."""
+    try:
+        yield
+    except (RedisError, OSError) as error:
+        if type(error) is ResponseError:  # full, read-only and the like; or a fault in a script of ours, which must not look like an outage only
+            log.error("Redis refused: %s", error)  # noqa: TRY400 - the text says it all
+        raise Unavailable("redis_unavailable", f"Redis did not answer: {type(error).__name__}") from error

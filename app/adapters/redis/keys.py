@@ -1,0 +1,71 @@
+"""The names of everything in Redis. All begin with the deployment's prefix, so that strangers on the same server never meet.
+
+A source is one word, `<owner>~<source>` (domain/layout.member); so is a channel, `<owner>~<ws-uuid>`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from app.domain.ids import ChannelId, OwnerId, SourceId
+from app.domain.layout import member
+
+
+@dataclass(frozen=True, slots=True)
+class Keyspace:
+    prefix: str
+
+    def source(self, owner: OwnerId, source: SourceId) -> str:
+        return f"{self.sources}{member(owner, source)}"
+
+    @property
+    def sources(self) -> str:
+        return f"{self.prefix}source:"
+
+    def timeline(self, owner: OwnerId, source: SourceId) -> str:
+        return f"{self.prefix}timeline:{member(owner, source)}"
+
+    @property
+    def open(self) -> str:
+        return f"{self.prefix}open"
+
+    @property
+    def running(self) -> str:
+        return f"{self.prefix}running"
+
+    @property
+    def leader(self) -> str:
+        return f"{self.prefix}leader"
+
+    def alias(self, channel: ChannelId) -> str:
+        return f"{self.prefix}alias:{channel}"
+
+    def channel(self, owner: OwnerId, channel: ChannelId) -> str:
+        return f"{self.prefix}channel:{owner}~{channel}"
+
+    def stream(self, owner: OwnerId, channel: ChannelId) -> str:
+        return f"{self.prefix}events:{owner}~{channel}"
+
+    def live(self, owner: OwnerId, channel: ChannelId) -> str:
+        return f"{self._live}{owner}~{channel}"
+
+    def from_live(self, name: str) -> tuple[OwnerId, ChannelId]:
+        owner, _, channel = name.removeprefix(self._live).partition("~")
+        return OwnerId(owner), ChannelId(channel)
+
+    @property
+    def _live(self) -> str:
+        return f"{self.prefix}live:"
+
+    def busy(self, owner: OwnerId, channel: ChannelId) -> str:
+        return f"{self.prefix}busy:{owner}~{channel}"
+
+    def receiving(self, owner: OwnerId, channel: ChannelId) -> str:
+        return f"{self.prefix}receiving:{owner}~{channel}"
+
+    def progress(self, owner: OwnerId, channel: ChannelId) -> str:
+        return f"{self.prefix}progress:{owner}~{channel}"
+
+    def queue(self, name: str) -> str:
+        """Where kombu keeps the queue, given its option global_keyprefix."""
+        return f"{self.prefix}{name}"

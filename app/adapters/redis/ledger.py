@@ -1,0 +1,157 @@
+"""The ledger over Redis: two thin drivers of calls.py, one for workers and one for the API, and the channels beside the latter."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar, cast
+
+from redis import Redis
+from redis.asyncio import Redis as AsyncRedis
+
+from app.adapters.redis.calls import Call, Calls, ledger_record
+from app.adapters.redis.client import script, unavailable
+from app.domain.events import Milestone, SourceProgress
+from app.domain.ids import ChannelId, Fence, OwnerId, SourceId, UploadId
+from app.domain.layout import split_member
+from app.domain.results import Moment
+from app.domain.source import InboxRecord, State
+from app.domain.stages import Stage
+from app.ports import ChannelState, Claim, Due, LedgerRecord, Registration
+
+T = TypeVar("T")
+
+
+class RedisLedger:
+    """Implements ports.Ledger."""
+
+    def __init__(self, redis: Redis, calls: Calls) -> None:
+        self._redis = redis
+        self._calls = calls
+        self._scripts: dict[str, Any] = {}
+
+    def _run(self, call: Call[T]) -> T:
+        loaded = self._scripts.get(call.script) or self._scripts.setdefault(call.script, self._redis.register_script(script(call.script)))
+        with unavailable():
+            return call.parse(loaded(keys=call.keys, args=call.args))
+
+    def accept(self, owner: OwnerId, record: InboxRecord, *, receiving: UploadId | None = None) -> bool:
+        return self._run(self._calls.accept(owner, record, receiving))
+
+    def claim(self, owner: OwnerId, record: InboxRecord, *, fence: Fence, worker: str, dead_worker: str = "") -> Claim:
+        return self._run(self._calls.claim(owner, record, fence, worker, dead_worker))
+
+    def beat(self, owner: OwnerId, record: InboxRecord, *, fence: Fence, worker: str, attempt: int) -> bool:
+        return self._run(self._calls.beat(owner, record, fence, worker, attempt))
+
+    def release(self, owner: OwnerId, record: InboxRecord, *, fence: Fence) -> bool:
+        return self._run(self._calls.release(owner, record, fence))
+
+    def append(self, owner: OwnerId, record: InboxRecord, event: Milestone, *, fence: Fence, attempt: int, seq: int, stage: Stage | None) -> bool:
+        return self._run(self._calls.append(owner, record, event, fence, attempt, seq, stage))
+
+    def progress(self, owner: OwnerId, record: InboxRecord, event: SourceProgress, *, fence: Fence) -> bool:
+        return self._run(self._calls.progress(owner, record, event, fence))
+
+    def finish(self, owner: OwnerId, record: InboxRecord, event: Milestone, *, state: State) -> bool:
+        return self._run(self._calls.finish(owner, record, event, state))
+
+    def timeline(self, owner: OwnerId, source: SourceId, run: int) -> list[Moment]:
+        return self._run(self._calls.timeline(owner, source, run))
+
+    def due(self, *, limit: int) -> list[Due]:
+        return self._run(self._calls.due(limit))
+
+    def running(self) -> list[tuple[Due, str]]:
+        with unavailable():
+            reply = cast("dict[bytes, bytes]", self._redis.hgetall(self._calls.keys.running))
+        found = []
+        for name, value in reply.items():
+            run, _, worker = value.decode().partition(" ")
+            found.append((Due(*split_member(name.decode()), run=int(run)), worker))
+        return found
+
+    def requeue(self, due: Due, *, dead_worker: str = "") -> bool:
+        return self._run(self._calls.requeue(due, dead_worker))
+
+    def record(self, owner: OwnerId, source: SourceId) -> LedgerRecord | None:
+        with unavailable():
+            return ledger_record(cast("dict[bytes, bytes]", self._redis.hgetall(self._calls.keys.source(owner, source))))
+
+    def forget(self, owner: OwnerId, source: SourceId) -> None:
+        self._run(self._calls.forget(owner, source))
+
+    def lead(self, name: str, *, seconds: int) -> bool:
+        return self._run(self._calls.lead(name, seconds))
+
+    def ping(self) -> None:
+        with unavailable():
+            self._redis.ping()
+
+    def close(self) -> None:
+        self._redis.close()
+
+
+class AsyncRedisLedger:
+    """Implements ports.AsyncLedger and ports.Channels."""
+
+    def __init__(self, redis: AsyncRedis, calls: Calls) -> None:
+        self._redis: Any = redis  # answers are bytes, since decode_responses is off; its types cannot tell
+        self._calls = calls
+        self._scripts: dict[str, Any] = {}
+
+    async def _run(self, call: Call[T]) -> T:
+        loaded = self._scripts.get(call.script) or self._scripts.setdefault(call.script, self._redis.register_script(script(call.script)))
+        with unavailable():
+            return call.parse(await loaded(keys=call.keys, args=call.args))
+
+    async def accept(self, owner: OwnerId, record: InboxRecord, *, receiving: UploadId | None = None) -> bool:
+        return await self._run(self._calls.accept(owner, record, receiving))
+
+    async def finish(self, owner: OwnerId, record: InboxRecord, event: Milestone, *, state: State) -> bool:
+        return await self._run(self._calls.finish(owner, record, event, state))
+
+    async def record(self, owner: OwnerId, source: SourceId) -> LedgerRecord | None:
+        with unavailable():
+            h = await self._redis.hgetall(self._calls.keys.source(owner, source))
+        return ledger_record(h)
+
+    async def timeline(self, owner: OwnerId, source: SourceId, run: int) -> list[Moment]:
+        return await self._run(self._calls.timeline(owner, source, run))
+
+    async def forget(self, owner: OwnerId, source: SourceId) -> None:
+        await self._run(self._calls.forget(owner, source))
+
+    async def ping(self) -> None:
+        with unavailable():
+            await self._redis.ping()
+
+    async def register(self, owner: OwnerId, channel: ChannelId, *, explicit: bool, keep_open: bool | None = None) -> Registration:
+        return await self._run(self._calls.register(owner, channel, explicit=explicit, keep_open=keep_open))
+
+    async def restore(self, owner: OwnerId, channel: ChannelId) -> None:
+        await self._run(self._calls.register(owner, channel, explicit=False, keep_open=None, force=True))
+
+    async def resolve(self, channel: ChannelId) -> OwnerId | None:
+        with unavailable():
+            owner = await self._redis.get(self._calls.keys.alias(channel))
+        return OwnerId(owner.decode()) if owner else None
+
+    async def receiving(self, owner: OwnerId, channel: ChannelId, upload: UploadId, *, seconds: int) -> None:
+        await self._run(self._calls.receiving(owner, channel, upload, seconds))
+
+    async def state(self, owner: OwnerId, channel: ChannelId) -> ChannelState | None:
+        return await self._run(self._calls.state(owner, channel))
+
+    async def told(self, owner: OwnerId, channel: ChannelId, offset: int) -> None:
+        await self._run(self._calls.told(owner, channel, offset))
+
+    async def read(self, owner: OwnerId, channel: ChannelId, *, after: int, limit: int = 500) -> list[tuple[int, bytes]]:
+        with unavailable():
+            entries = await self._redis.xrange(self._calls.keys.stream(owner, channel), min=f"{after + 1}-0", count=limit)
+        return [(int(entry.partition(b"-")[0]), fields[b"d"]) for entry, fields in entries]
+
+    async def latest_progress(self, owner: OwnerId, channel: ChannelId) -> list[bytes]:
+        with unavailable():
+            return list(await self._redis.hvals(self._calls.keys.progress(owner, channel)))
+
+    async def close(self) -> None:
+        await self._redis.aclose()

@@ -1,0 +1,172 @@
+"""Several workers on a few sources, in any order: memory and Redis give the same answers, and what was promised holds after each step."""
+
+import itertools
+import json
+import uuid
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+
+from app.adapters.redis.calls import Terms
+from app.domain.ids import ChannelId, SourceId, UploadId, new_fence
+from app.domain.source import EDGES, State
+from app.domain.stages import Stage
+from app.ports import Due
+from tests.ledgers import OWNER, WS, MemoryFaces, RedisFaces, failure, milestone, progress, record, success
+
+# No sum of steps of time meets a lease or a pause to the second, so both clocks fall on the same side of each.
+TERMS = Terms(lease_seconds=1000, grace_seconds=100, attempts=2)
+STEPS = (130, 1030)
+
+SOURCES = tuple(SourceId(f"s{n}") for n in range(3))
+CHANNELS = (WS, ChannelId("ws-2"))
+WORKERS = ("w0", "w1", "w2")
+RUNS = st.builds(lambda source, run: record(SOURCES[source], run=run, ws=CHANNELS[source % 2]), st.integers(0, 2), st.integers(1, 3))
+ENDS = st.sampled_from([State.SUCCEEDED, State.FAILED, State.CANCELLED])
+
+
+class LedgerModel(RuleBasedStateMachine):
+    server = None
+    held = Bundle("held")
+
+    @initialize()
+    def begin(self):
+        self.memory = MemoryFaces("memory", TERMS)
+        self.redis = RedisFaces("redis", self.server.url, f"test-{uuid.uuid4().hex}:", TERMS, self.server.client())
+        self.seen = {}
+        self.ended = set()
+        self.seqs = itertools.count(1)
+
+    def teardown(self):
+        if hasattr(self, "memory"):
+            with self.memory, self.redis:
+                self.redis.wipe()
+                self.redis.raw.close()
+
+    def both(self, name, *args, **kwargs):
+        """The one answer of both."""
+        ours, theirs = (getattr(ledger, name)(*args, **kwargs) for ledger in (self.memory, self.redis))
+        assert ours == theirs, name
+        return ours
+
+    @rule(run=RUNS, receiving=st.sampled_from([None, UploadId("u")]))
+    def accept(self, run, receiving):
+        self.both("accept", OWNER, run, receiving=receiving)
+
+    @rule(target=held, run=RUNS, worker=st.sampled_from(WORKERS), dead=st.sampled_from(["", *WORKERS]))
+    def claim(self, run, worker, dead):
+        fence = new_fence()
+        claim = self.both("claim", OWNER, run, fence=fence, worker=worker, dead_worker=dead)
+        if claim.kind in {"ok", "spent"}:
+            assert self.both("claim", OWNER, run, fence=fence, worker=worker, dead_worker=dead) == claim
+        return run, fence, worker, claim.attempt
+
+    @rule(holder=held)
+    def beat(self, holder):
+        run, fence, worker, attempt = holder
+        self.both("beat", OWNER, run, fence=fence, worker=worker, attempt=attempt)
+
+    @rule(holder=held, stage=st.sampled_from([None, *Stage]), back=st.integers(0, 2))
+    def append(self, holder, stage, back):
+        run, fence, _, attempt = holder
+        self.both("append", OWNER, run, milestone(run, attempt=attempt), fence=fence, attempt=attempt, seq=max(1, next(self.seqs) - back), stage=stage)
+
+    @rule(holder=held, percent=st.integers(0, 100))
+    def progress(self, holder, percent):
+        run, fence, _, _ = holder
+        self.both("progress", OWNER, run, progress(run, percent), fence=fence)
+
+    @rule(holder=held)
+    def release(self, holder):
+        run, fence, _, _ = holder
+        self.both("release", OWNER, run, fence=fence)
+
+    @rule(run=RUNS, state=ENDS)
+    def finish(self, run, state):
+        said = self.both("finish", OWNER, run, success(run) if state is State.SUCCEEDED else failure(run), state=state)
+        assert not (said and (run.source_uuid, run.run) in self.ended)
+        if said:
+            self.ended.add((run.source_uuid, run.run))
+
+    @rule(run=RUNS, dead=st.sampled_from(["", *WORKERS]))
+    def requeue(self, run, dead):
+        due = Due(OWNER, run.source_uuid, run.run)
+        if self.both("requeue", due, dead_worker=dead):
+            assert not self.both("requeue", due, dead_worker=dead), "repeated, it changes nothing"
+
+    @rule(run=RUNS)
+    def forget(self, run):
+        self.both("forget", OWNER, run.source_uuid)
+        self.seen.pop(run.source_uuid, None)
+
+    @rule(channel=st.sampled_from(CHANNELS), explicit=st.booleans(), keep=st.sampled_from([None, True, False]))
+    def register(self, channel, explicit, keep):
+        self.both("register", OWNER, channel, explicit=explicit, keep_open=keep)
+
+    @rule(channel=st.sampled_from(CHANNELS), offset=st.integers(0, 12))
+    def told(self, channel, offset):
+        self.both("told", OWNER, channel, offset)
+
+    @rule(channel=st.sampled_from(CHANNELS), seconds=st.sampled_from([0, 500]))
+    def receiving(self, channel, seconds):
+        self.both("receiving", OWNER, channel, UploadId("u"), seconds=seconds)
+
+    @rule(seconds=st.sampled_from(STEPS))
+    def pass_time(self, seconds):
+        self.both("pass_time", seconds)
+
+    @invariant()
+    def both_tell_the_same_of_each_run_and_states_move_along_the_edges(self):
+        for source in SOURCES:
+            found = self.both("record", OWNER, source)
+            timelines = [[(m.what, m.attempt) for m in ledger.timeline(OWNER, source, found.run if found else 1)] for ledger in (self.memory, self.redis)]
+            assert timelines[0] == timelines[1]
+            before, self.seen[source] = self.seen.get(source), found
+            if before is None or found is None:
+                continue
+            assert found.run >= before.run
+            if found.run == before.run:
+                assert found.state == before.state or found.state in EDGES[before.state]
+                assert found.progress >= before.progress
+
+    @invariant()
+    def the_same_is_open_at_work_and_enqueued(self):
+        for name in ("due", "running", "queued"):
+            ours, theirs = (getattr(ledger, name)(**({"limit": 99} if name == "due" else {})) for ledger in (self.memory, self.redis))
+            assert (ours if name == "queued" else sorted(map(str, ours))) == (theirs if name == "queued" else sorted(map(str, theirs))), name
+
+    @invariant()
+    def the_channels_read_alike_without_a_gap_and_each_run_ends_once(self):
+        ends = []
+        for channel in CHANNELS:
+            states = [ledger.state(OWNER, channel) for ledger in (self.memory, self.redis)]
+            assert [s and (s.head, s.mark, s.keep_open, s.busy) for s in states] == 2 * [
+                states[0] and (states[0].head, states[0].mark, states[0].keep_open, states[0].busy)
+            ]
+            read = [ledger.read(OWNER, channel, after=0) for ledger in (self.memory, self.redis)]
+            bodies = [[json.loads(body) for _, body in milestones] for milestones in read]
+            for state, milestones, events in zip(states, read, bodies, strict=True):
+                assert [offset for offset, _ in milestones] == list(range(1, (state.head if state else 0) + 1))
+                assert [event["event-id"] for event in events] == [f"{state.epoch}:{offset}" for offset, _ in milestones]
+            stories = [[(e["event"], e["source-uuid"], e["run"], e.get("attempt")) for e in events] for events in bodies]
+            assert stories[0] == stories[1]
+            ends += [(source, run) for event, source, run, _ in stories[0] if event in {"source.succeeded", "source.failed"}]
+            for source in SOURCES:
+                runs = [run for _, of, run, _ in stories[0] if of == source]
+                assert runs == sorted(runs)
+        assert len(ends) == len(set(ends))
+
+
+@pytest.mark.timeout(300)
+def test_memory_and_redis_give_the_same_answers(valkey):
+    class Model(LedgerModel):
+        server = valkey
+
+    # Not shrunk: that would take minutes, and the steps of a failure are few enough to read.
+    phases = (Phase.explicit, Phase.generate)
+    run_state_machine_as_test(
+        Model,
+        settings=settings(max_examples=50, stateful_step_count=40, deadline=None, database=None, phases=phases, suppress_health_check=list(HealthCheck)),
+    )

@@ -1,0 +1,139 @@
+"""Real servers on 127.0.0.1 for tests. Each is started by the test that needs it, and ended by its own process id."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Self, TypeVar
+
+from redis import Redis
+from redis.exceptions import RedisError
+
+from devstack.valkey import binary
+
+T = TypeVar("T")
+
+_START_SECONDS = 20.0
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 that nobody has now. Somebody may take it before it is used: start again with another then."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
+def eventually(what: Callable[[], T], *, seconds: float = 20) -> T:
+    """The first true answer of `what`, asked again and again. Fails the test when there is none in so long."""
+    deadline = time.monotonic() + seconds
+    while not (found := what()):
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.01)
+    return found
+
+
+class Valkey:
+    """A real server with a folder of its own: `with Valkey() as server: Redis.from_url(server.url)`.
+
+    It keeps its port and its folder over `kill()` and `start()`; what it remembers then is up to `aof`.
+    """
+
+    def __init__(self, *, aof: bool = False) -> None:
+        self._aof = aof
+        self._folder = Path(tempfile.mkdtemp(prefix="headrace-valkey-"))
+        self._process: subprocess.Popen[bytes] | None = None
+        self.port = free_port()
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None, "it does not run"
+        return self._process.pid
+
+    def client(self, **options: object) -> Redis:
+        """A plain client, with str answers. Close it, or use it in a `with`."""
+        return Redis(port=self.port, **{"decode_responses": True, "socket_timeout": 10, **options})  # type: ignore[arg-type]
+
+    def start(self) -> None:
+        """Returns when it answers. On its first start a port that was taken meanwhile is changed for another."""
+        first = not (self._folder / "log").exists()
+        for _ in range(5):
+            with (self._folder / "log").open("ab") as log:
+                self._process = subprocess.Popen(self._command(), stdout=log, stderr=log, cwd=self._folder)
+            if self._answers():
+                return
+            self.stop()
+            if not first:
+                break
+            self.port = free_port()
+        raise RuntimeError(f"valkey does not start:\n{(self._folder / 'log').read_text()[-2000:]}")
+
+    def kill(self) -> None:
+        """SIGKILL: what was not on disk is gone."""
+        self._end(signal.SIGKILL)
+
+    def stop(self) -> None:
+        self._end(signal.SIGTERM)
+
+    def freeze(self) -> None:
+        """SIGSTOP: it holds its connections, and answers nobody until `thaw`."""
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        os.kill(self.pid, signal.SIGCONT)
+
+    def close(self) -> None:
+        self._end(signal.SIGKILL)
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _command(self) -> list[str]:
+        durable = ["--appendonly", "yes", "--appendfsync", "everysec"] if self._aof else ["--appendonly", "no"]
+        return [
+            str(binary()), "--bind", "127.0.0.1", "--port", str(self.port), "--dir", str(self._folder), "--save", "",
+            "--maxmemory-policy", "noeviction", *durable,
+        ]  # fmt: skip
+
+    def _answers(self) -> bool:
+        """That it is ours which answers, and not another server that was faster on the port."""
+        assert self._process is not None
+        deadline = time.monotonic() + _START_SECONDS
+        with self.client() as client:
+            while time.monotonic() < deadline and self._process.poll() is None:
+                with suppress(RedisError):
+                    if client.info("server")["process_id"] == self._process.pid:
+                        return True
+                time.sleep(0.01)
+        return False
+
+    def _end(self, number: signal.Signals) -> None:
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.send_signal(number)
+        try:
+            process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait(timeout=10)
