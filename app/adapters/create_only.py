@@ -1,0 +1,30 @@
+"""The proof that a store keeps the promise on which the whole protocol stands: of all who create a key, one."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+
+from app.domain.errors import HeadraceError, ObjectNotFound, StoreUnfit, Unavailable
+from app.ports import ObjectStore
+
+
+def prove(store: ObjectStore) -> None:
+    """Create one random key twice, read, list and delete it. Raises StoreUnfit, which says what did not hold."""
+    key = f"probe-{secrets.token_hex(12)}"
+    mine, other = secrets.token_bytes(16), secrets.token_bytes(16)
+    try:
+        # A False for a key that nobody else knows is our own write, whose answer was lost; the bytes below tell.
+        store.create(key, mine)
+        if store.create(key, other) or store.get(key) != mine:
+            raise StoreUnfit(detail="the store has no create-only write: it let a second writer replace an object (If-None-Match: * was ignored)")
+        if store.names("", after=key[:-1], limit=1) != [key]:
+            raise StoreUnfit(detail="the store does not list what was just written")
+        store.delete([key])
+        if store.stat(key) is not None:
+            raise StoreUnfit(detail="the store does not delete")
+    except (Unavailable, ObjectNotFound) as error:
+        raise StoreUnfit(detail=f"the store cannot be used: {error}") from error
+    finally:
+        with contextlib.suppress(HeadraceError):
+            store.delete([key])
