@@ -1,0 +1,87 @@
+"""What FastAPI cannot see by itself: bodies that are read as streams, the problems, and the events of the socket."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI
+
+from app.domain.events import SourceAccepted, SourceFailed, SourceProcessing, SourceProgress, SourceSucceeded
+
+_ID = {"type": "string", "pattern": "^[A-Za-z0-9._-]{1,128}$"}
+_FILE = {"type": "string", "format": "binary"}
+
+PROBLEM = {
+    "type": "object",
+    "required": ["type", "title", "status", "detail", "code"],
+    "properties": {
+        "type": {"type": "string", "format": "uri"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string", "description": "for people; may change"},
+        "code": {"type": "string", "description": "for programs; stable"},
+    },
+}
+_MEANS = {400: "the request is wrong", 401: "the key or the user is missing or wrong", 404: "not there, or another owner's", 408: "the body stopped coming",
+          409: "the id is taken", 413: "too large", 422: "the processing failed", 503: "try again later", 504: "still being processed"}  # fmt: skip
+PROBLEMS: dict[int | str, dict[str, Any]] = {
+    status: {"description": text, "content": {"application/problem+json": {"schema": PROBLEM}}} for status, text in _MEANS.items()
+}
+
+
+def _form(required: list[str], properties: dict[str, Any]) -> dict[str, Any]:
+    schema = {"type": "object", "required": required, "properties": properties}
+    return {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": schema}}}}
+
+
+def _json(required: list[str], properties: dict[str, Any]) -> dict[str, Any]:
+    schema = {"type": "object", "required": required, "properties": properties}
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+
+
+UPLOAD_FORM = _form(
+    ["ws-uuid", "source-uuid"],
+    {
+        "ws-uuid": _ID,
+        "source-uuid": _ID,
+        "filename": {"type": "string"},
+        "file": _FILE | {"description": "the bytes; or else `content`"},
+        "content": {"type": "string", "format": "uri", "description": "a URL to import; or else `file`"},
+        "metadata": {"type": "string", "description": "a JSON object of at most 4 KiB, echoed in the result"},
+        "tags": {"type": "string", "description": "a JSON list of one-key objects"},
+        "options": {"type": "string", "description": "a JSON object"},
+        "profile": {"type": "string", "enum": ["default"]},
+    },
+)
+UPLOAD_FILE_FORM = _form(["source-id", "file"], {"source-id": _ID, "filename": {"type": "string"}, "file": _FILE})
+JSON_REGISTER = _json(["ws-uuid"], {"ws-uuid": _ID, "keep-open": {"type": "boolean", "description": "the socket stays open for further sources"}})
+JSON_SYNC = _json(
+    ["source-id"],
+    {
+        "source-id": _ID,
+        "filename": {"type": "string"},
+        "tags": {"type": "array", "items": {"type": "object"}},
+        "generate-embedding": {"type": "boolean"},
+        "data": {"description": "any JSON: stored as a JSON document; or else `url`"},
+        "url": {"type": "string", "format": "uri"},
+        "metadata": {"type": "object"},
+    },
+)
+
+
+def describe_events(app: FastAPI) -> None:
+    """The socket's messages as `webhooks`, so that clients' types can be made from one document. They come over the WebSocket."""
+
+    def add(name: str, model: type) -> None:
+        async def message(body: Any) -> None:
+            """Sent on the channel's WebSocket."""
+
+        message.__annotations__["body"] = model
+        message.__doc__ = model.__doc__
+        app.webhooks.post(name, tags=["events"])(message)
+
+    add("source.accepted", SourceAccepted)
+    add("source.processing", SourceProcessing)
+    add("source.progress", SourceProgress)
+    add("source.succeeded", SourceSucceeded)
+    add("source.failed", SourceFailed)

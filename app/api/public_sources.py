@@ -1,0 +1,185 @@
+"""The HTTP calls of the contract. Each parses, calls one service, and answers; docs/events.md has the other half."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any, TypeVar
+
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import JSONResponse
+from pydantic import ValidationError
+
+from app.api.deps import BodyCut, Owner, Services, TheServices, body, content_length
+from app.api.errors import problem
+from app.api.form import Form, FormReader
+from app.api.openapi import JSON_REGISTER, JSON_SYNC, PROBLEMS, UPLOAD_FILE_FORM, UPLOAD_FORM
+from app.api.schemas import (
+    Accepted,
+    ChannelAddress,
+    Processed,
+    ProcessedSync,
+    RegisterChannel,
+    SourcePage,
+    SourceState,
+    SyncSource,
+    state,
+    summary,
+)
+from app.domain.errors import InvalidRequest, TooLarge
+from app.domain.ids import ChannelId, OwnerId, SourceId, channel_id, source_id
+from app.domain.policy import JSON_BODY_BYTES
+from app.domain.results import RunResult
+from app.domain.source import State
+from app.domain.wire import parse
+from app.services.sources import PAGE
+from app.services.synchronous import StillProcessing, own_channel
+from app.services.upload import Submission
+
+PREFIXES = ("/public/sources", "/public/user/sources", "/api/v1/sources")
+"""Every call is served under each of them; the documents show the first."""
+
+Body = TypeVar("Body", RegisterChannel, SyncSource)
+
+router = APIRouter(tags=["sources"], responses=PROBLEMS)
+
+
+async def _json(request: Request, services: Services) -> Any:
+    """The body as JSON, whatever its content type says: the contract's first curl sends it as a form."""
+    content_length(request, JSON_BODY_BYTES)
+    received = bytearray()
+    async for chunk in body(request, stall_seconds=services.upload.policy.body_stall_seconds):
+        received += chunk
+        if len(received) > JSON_BODY_BYTES:
+            raise TooLarge(detail=f"a JSON body may have {JSON_BODY_BYTES} bytes", limit=JSON_BODY_BYTES)
+    try:
+        return parse(received)
+    except ValueError:
+        raise InvalidRequest("malformed_json", "the body is not JSON") from None
+
+
+def _parse(model: type[Body], value: Any) -> Body:
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        raise InvalidRequest("invalid_field", f"{'.'.join(str(part) for part in first['loc']) or 'body'}: {first['msg']}") from None
+
+
+@router.post("/ws", openapi_extra=JSON_REGISTER)
+async def register_channel(request: Request, owner: Owner, services: TheServices) -> ChannelAddress:
+    """Open a channel (a ws-uuid), and learn where to watch it."""
+    asked = _parse(RegisterChannel, await _json(request, services))
+    channel = channel_id(asked.ws_uuid)
+    await services.access.register(owner, channel, explicit=True, keep_open=asked.keep_open)
+    return ChannelAddress(ws_address=f"{services.addresses.ws_url(request)}/ws/{channel}")
+
+
+@router.post("/upload-source", openapi_extra=UPLOAD_FORM)
+async def upload_source(request: Request, owner: Owner, services: TheServices) -> Accepted:
+    """Submit a document, as bytes (`file`) or as a URL (`content`). Answers when it is durable; the channel tells the rest."""
+    fields = ("ws-uuid", "source-uuid", "filename", "content", "metadata", "tags", "options", "profile")
+    async with FormReader(request, owner, services.upload, fields) as reader:
+        form = await reader.read()
+        submission = _submission(request, services, form, channel_id(form.fields.get("ws-uuid")), source_id(form.fields.get("source-uuid")))
+        await _submit(services, owner, form, submission)
+    return Accepted(message=f"Processing file: {submission.source}")
+
+
+@router.post("/upload-source/file", openapi_extra=UPLOAD_FILE_FORM, response_model=Processed)
+async def upload_file(request: Request, owner: Owner, services: TheServices) -> Response:
+    """Submit a document and wait for the end of its processing (422 when that fails, 504 when it takes long: it then goes on)."""
+    async with FormReader(request, owner, services.upload, ("source-id", "filename")) as reader:
+        form = await reader.read()
+        submission = _submission(request, services, form, own_channel(), source_id(form.fields.get("source-id"), "source-id"))
+        await _submit(services, owner, form, submission)
+    return await _processed(request, services, owner, submission, Processed)
+
+
+@router.post("/upload-source/sync", openapi_extra=JSON_SYNC, response_model=ProcessedSync)
+async def upload_sync(request: Request, owner: Owner, services: TheServices) -> Response:
+    """Submit any JSON as a document, or a URL, and wait for the end of its processing."""
+    asked = _parse(SyncSource, await _json(request, services))
+    source = source_id(asked.source_id, "source-id")
+    has_data = "data" in asked.model_fields_set
+    if has_data == bool(asked.url):
+        raise InvalidRequest("data_or_url", "send either data or url")
+    submission = Submission(
+        source, own_channel(), services.addresses.base_url(request), filename=asked.filename, url=asked.url, tags=asked.tags,
+        metadata=asked.metadata, options={"generate-embedding": asked.generate_embedding}, traceparent=request.headers.get("traceparent"),
+    )  # fmt: skip
+    if has_data:
+        submission.filename = asked.filename or f"{source}.json"
+        submission.declared_type = "application/json"
+        await services.upload.document(owner, submission, _document(asked.data))
+    else:
+        await services.upload.url(owner, submission)
+    return await _processed(request, services, owner, submission, ProcessedSync)
+
+
+@router.get("")
+async def list_sources(
+    owner: Owner, services: TheServices, limit: Annotated[int, Query(ge=1, le=PAGE)] = 50, cursor: Annotated[str, Query()] = ""
+) -> SourcePage:
+    """This user's sources, in the order of their ids, by pages."""
+    after = source_id(cursor, "cursor") if cursor else ""
+    views, following = await services.sources.page(owner, after=after, limit=limit)
+    return SourcePage(sources=[summary(view) for view in views], next_cursor=following)
+
+
+@router.get("/{source}")
+async def show_source(source: str, owner: Owner, services: TheServices) -> SourceState:
+    """One source: its state, its timeline, and its result once there is one."""
+    view = await services.sources.show(owner, source_id(source, "id"))
+    return state(view, owner, services.sources.announcer)
+
+
+@router.delete("/{source}", status_code=204)
+async def delete_source(source: str, owner: Owner, services: TheServices) -> None:
+    """Remove a source for good, whatever state it is in. Its id is not used again."""
+    await services.sources.delete(owner, source_id(source, "id"))
+
+
+def _submission(request: Request, services: Services, form: Form, channel: ChannelId, source: SourceId) -> Submission:
+    return Submission(
+        source, channel, services.addresses.base_url(request), filename=form.fields.get("filename") or form.filename, declared_type=form.media_type,
+        url=form.fields.get("content"), tags=form.json_field("tags", list), metadata=form.json_field("metadata", dict),
+        options=form.json_field("options", dict), profile=form.fields.get("profile") or "default", traceparent=request.headers.get("traceparent"),
+    )  # fmt: skip
+
+
+async def _submit(services: Services, owner: OwnerId, form: Form, submission: Submission) -> None:
+    if (form.staging is None) == (not submission.url):
+        raise InvalidRequest("file_or_content", "send either a file or a URL (content)")
+    if form.staging is not None:
+        await services.upload.file(owner, submission, form.staging)
+    else:
+        await services.upload.url(owner, submission)
+
+
+def _document(data: Any) -> bytes:
+    try:
+        return json.dumps(data, ensure_ascii=False, allow_nan=False).encode()
+    except ValueError:  # 1e999 is JSON, but no number of ours
+        raise InvalidRequest("invalid_field", "data: a number is out of range", field="data") from None
+
+
+async def _processed(request: Request, services: Services, owner: OwnerId, submission: Submission, answer: type[Processed]) -> Response:
+    status_url = f"{services.addresses.base_url(request)}{PREFIXES[0]}/{submission.source}"
+    try:
+        result: RunResult = await services.synchronous.end_of(owner, submission.channel, submission.source)
+    except StillProcessing as error:
+        where: dict[str, Any] = {"status-url": status_url}
+        return problem(error.status, error.code, error.detail, headers={"Location": status_url}, **where)
+    announcer = services.sources.announcer
+    if result.state is not State.SUCCEEDED:
+        failed = announcer.ended(owner, result)
+        more: dict[str, Any] = {"source-id": submission.source, "retryable": bool(result.retryable)}
+        return problem(422, result.code or "internal", getattr(failed, "error", ""), headers=None, **more)
+    done = answer(source_id=submission.source, filename=result.filename, download_url=announcer.link(owner, result, "original"))
+    return JSONResponse(done.model_dump(mode="json", by_alias=True))
+
+
+def on_body_cut(_request: Request, error: Exception) -> Response:
+    """Nobody reads this answer; the status stands in the log (499, as nginx has it)."""
+    assert isinstance(error, BodyCut)  # noqa: S101 - registered for this class only
+    return Response(status_code=499)

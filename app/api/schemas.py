@@ -1,0 +1,122 @@
+"""Bodies and answers of the HTTP calls, as OpenAPI shows them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from app.domain.events import Outcome
+from app.domain.ids import OwnerId
+from app.domain.source import State
+from app.domain.wire import Wire, kebab
+from app.protocol.announce import Announcer
+from app.services.sources import View
+
+
+class _Body(BaseModel):
+    """What clients send: keys that we do not know are ignored, as they always were in JSON bodies."""
+
+    model_config = ConfigDict(alias_generator=kebab, populate_by_name=True, extra="ignore")
+
+
+class RegisterChannel(_Body):
+    ws_uuid: str | None = None
+    keep_open: bool | None = Field(default=None, description="true: the socket stays open for further sources")
+
+
+class ChannelAddress(Wire):
+    ws_address: str
+
+
+class SyncSource(_Body):
+    source_id: str | None = None
+    filename: str | None = None
+    tags: list[dict[str, Any]] = Field(default_factory=list, description="one-key objects")
+    generate_embedding: bool = False
+    data: Any = Field(default=None, description="any JSON: stored as a JSON document")
+    url: str | None = None
+    metadata: dict[str, Any] = Field(default_factory=dict)
+
+
+class Accepted(Wire):
+    message: str
+
+
+class Processed(Wire):
+    source_id: str
+    filename: str
+    download_url: str = Field(serialization_alias="download_url")
+
+
+class ProcessedSync(Processed):
+    embedding_status: Literal["DISABLED"] = "DISABLED"
+
+
+class TimelineEntry(Wire):
+    at: AwareDatetime
+    what: str
+    attempt: int
+
+
+class SourceSummary(Wire):
+    source_uuid: str
+    state: State
+    filename: str
+    size: int | None = None
+    media_type: str | None = Field(default=None, serialization_alias="media_type")
+    accepted_at: datetime
+
+
+class SourcePage(Wire):
+    sources: list[SourceSummary]
+    next_cursor: str | None = None
+
+
+class SourceState(SourceSummary):
+    run: int
+    attempt: int = 0
+    stage: str | None = None
+    progress: int = 0
+    ws_uuid: str
+    timeline: list[TimelineEntry]
+    result: Outcome | None = None
+    code: str | None = None
+    error: str | None = None
+    retryable: bool | None = None
+
+
+def _summary(view: View) -> dict[str, Any]:
+    of = view.result or view.record
+    assert of is not None  # noqa: S101 - a view has one of them
+    return {
+        "source_uuid": view.source,
+        "state": view.state,
+        "filename": of.filename,
+        "size": of.size,
+        "media_type": view.result.media_type if view.result else None,
+        "accepted_at": of.accepted_at,
+    }
+
+
+def summary(view: View) -> SourceSummary:
+    return SourceSummary(**_summary(view))
+
+
+def state(view: View, owner: OwnerId, announcer: Announcer) -> SourceState:
+    of = view.result or view.record
+    assert of is not None  # noqa: S101 - a view has one of them
+    common = _summary(view) | {
+        "run": of.run,
+        "ws_uuid": of.ws_uuid,
+        "timeline": [TimelineEntry(at=m.at, what=m.what, attempt=m.attempt) for m in view.timeline],
+    }
+    if view.result is None:
+        live = view.live
+        return SourceState(**common, attempt=live.attempt if live else 0, stage=live.stage if live else None, progress=live.progress if live else 0)
+    result = view.result
+    if result.state is State.SUCCEEDED:
+        return SourceState(**common, attempt=result.attempt, progress=100, result=announcer.outcome(owner, result))
+    ended = announcer.ended(owner, result)
+    return SourceState(**common, attempt=result.attempt, code=result.code, error=getattr(ended, "error", None), retryable=result.retryable)

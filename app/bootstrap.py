@@ -1,0 +1,133 @@
+"""Wiring of the API process: the only place where its settings, adapters and services meet."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from ipaddress import ip_network
+
+from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp
+
+from app import wiring
+from app.adapters.api_keys import ApiKeys
+from app.adapters.redis.client import connect_async
+from app.adapters.redis.events import RedisLiveFeed
+from app.adapters.redis.ledger import AsyncRedisLedger
+from app.adapters.storage import open_store
+from app.api import downloads, errors, health, public_sources, streams
+from app.api.addresses import Addresses
+from app.api.deps import BodyCut, Services
+from app.api.measure import Measure
+from app.api.middleware import Drain
+from app.api.openapi import describe_events
+from app.domain.policy import UploadPolicy
+from app.protocol.deployment import claim_store
+from app.services.accept import Accept
+from app.services.access import Access
+from app.services.budget import BufferBudget
+from app.services.hub import Hub
+from app.services.offload import Offload
+from app.services.sources import Sources
+from app.services.subscribe import Subscribe
+from app.services.synchronous import Synchronous
+from app.services.upload import Upload
+from app.settings import Settings
+
+_LOCALHOST = r"https?://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?"
+
+
+def check_store(settings: Settings) -> None:
+    """Is the store fit, and ours? Before anything listens. Raises SettingsError, StoreUnfit, Unavailable."""
+    store = open_store(wiring.storage(settings))
+    try:
+        if not settings.unsafe_store:
+            store.probe()
+        claim_store(store, settings.deployment)
+    finally:
+        store.close()
+
+
+def api_keys(settings: Settings) -> ApiKeys:
+    return ApiKeys(
+        lines=settings.api_keys.get_secret_value() if settings.api_keys else "",
+        file=settings.api_keys_file,
+        dev_key=settings.dev_key.get_secret_value() if settings.dev_key else None,
+        peppers=settings.secrets,
+    )
+
+
+def build(settings: Settings) -> ASGIApp:
+    """The whole ASGI application. It connects when it starts; nothing here does I/O."""
+    api = FastAPI(
+        title="Headrace", version="0.1.0", lifespan=_lifespan, summary="Upload documents; watch them being checked, read and stored.",
+        redirect_slashes=False,
+    )  # fmt: skip
+    api.state.settings = settings
+    errors.install(api)
+    api.add_exception_handler(BodyCut, public_sources.on_body_cut)
+    for number, prefix in enumerate(public_sources.PREFIXES):
+        api.include_router(public_sources.router, prefix=prefix, include_in_schema=number == 0)
+    api.include_router(streams.router)
+    api.include_router(downloads.router)
+    api.include_router(health.router)
+    describe_events(api)
+    return Measure(Drain(_with_cors(api, settings.cors_origins)))
+
+
+def _with_cors(app: ASGIApp, origins: list[str]) -> ASGIApp:
+    """Outside of everything that answers, so that errors carry the headers too."""
+    return CORSMiddleware(
+        app,
+        allow_origins=[origin for origin in origins if origin != "localhost"],
+        allow_origin_regex=_LOCALHOST if "localhost" in origins else None,
+        allow_methods=["GET", "POST", "DELETE"],
+        allow_headers=["X-API-Key", "X-User-ID", "X-Domain", "Content-Type", "traceparent"],
+        expose_headers=["Location", "Retry-After"],
+    )
+
+
+@asynccontextmanager
+async def _lifespan(api: FastAPI) -> AsyncIterator[None]:
+    settings: Settings = api.state.settings
+    announce = wiring.announcer(settings)
+    offload = Offload(settings.store_threads)
+    store = await offload(open_store, wiring.storage(settings))
+    location, calls = wiring.redis(settings), wiring.calls(settings)
+    ledger = AsyncRedisLedger(connect_async(location), calls)
+    feed = RedisLiveFeed(location, calls.keys)
+    hub = Hub(feed)
+    access = Access(api_keys(settings), ledger, store, offload)
+    accept = Accept(store, ledger, offload, announce)
+    subscribe = Subscribe(ledger, hub)
+    policy = UploadPolicy(settings.max_upload_bytes, settings.body_stall_seconds)
+    api.state.services = Services(
+        access=access,
+        upload=Upload(store, offload, BufferBudget(settings.buffer_bytes), access, ledger, accept, policy),
+        sources=Sources(store, ledger, offload, announce),
+        subscribe=subscribe,
+        channels=ledger,
+        ledger=ledger,
+        store=store,
+        offload=offload,
+        addresses=Addresses(
+            f"http://{settings.host}:{settings.port}", settings.public_url, [name.lower() for name in settings.allowed_hosts],
+            [ip_network(proxy) for proxy in settings.trusted_proxies],
+        ),
+        synchronous=Synchronous(store, offload, subscribe, settings.sync_timeout_seconds),
+        secrets=settings.secrets,
+        proxy_downloads=settings.downloads == "proxy",
+    )  # fmt: skip
+    listening = asyncio.create_task(hub.run())
+    try:
+        yield
+    finally:
+        listening.cancel()
+        with suppress(asyncio.CancelledError):
+            await listening
+        await feed.close()
+        await ledger.close()
+        await offload(store.close)
+        offload.close()

@@ -1,0 +1,58 @@
+"""The inbox: what was accepted and is not yet announced. Present = it must still be said; absent = silent, also after a wipe."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from app.domain.errors import ObjectNotFound
+from app.domain.ids import OwnerId, SourceId
+from app.domain.layout import INBOX, inbox_key, split_member
+from app.domain.source import InboxRecord
+from app.ports import ObjectStore
+
+
+def create(store: ObjectStore, owner: OwnerId, record: InboxRecord) -> bool:
+    """Accept. From here on the source is ours to finish. False when the id is claimed already.
+
+    A refusal is no proof: client libraries retry by themselves and hand the winner its own refusal, so what is there decides.
+    """
+    return store.create(inbox_key(owner, record.source_uuid), record.to_json()) or _is_there(store, owner, record)
+
+
+def read(store: ObjectStore, owner: OwnerId, source: SourceId) -> InboxRecord | None:
+    try:
+        return InboxRecord.model_validate_json(store.get(inbox_key(owner, source)))
+    except ObjectNotFound:
+        return None
+
+
+def remove(store: ObjectStore, owner: OwnerId, record: InboxRecord) -> None:
+    """The last step of a run. Another run's record, which may have come since, is left alone."""
+    if _is_there(store, owner, record):
+        store.delete([inbox_key(owner, record.source_uuid)])
+
+
+def _is_there(store: ObjectStore, owner: OwnerId, record: InboxRecord) -> bool:
+    current = read(store, owner, record.source_uuid)
+    return current is not None and current.run == record.run and current.upload == record.upload
+
+
+def sources_of(store: ObjectStore, owner: OwnerId) -> Iterator[SourceId]:
+    """What of one owner is in the inbox, by pages."""
+    after: str = owner
+    while names := store.names(INBOX, after=after):
+        for name in names:
+            whose, source = split_member(name)
+            if whose != owner:
+                return
+            yield source
+        after = names[-1]
+
+
+def sources(store: ObjectStore) -> Iterator[tuple[OwnerId, SourceId]]:
+    """Everything in the inbox, by pages. Costs what is open, not what is stored."""
+    after = ""
+    while names := store.names(INBOX, after=after):
+        for name in names:
+            yield split_member(name)
+        after = names[-1]

@@ -1,0 +1,142 @@
+"""Accept: the moment from which an upload cannot be lost. The story of every upload, whichever way it came.
+
+    1  the bytes are durable                     (staging.py; for a URL there are none yet)
+    2  inbox record, create-only                 = the acceptance, and the claim on the id
+    3  has the source ended before?              then take the record back and answer alike
+    4  one script in Redis                       record + first event + Celery message
+    5  answer
+
+Redis away at 4: the acceptance is durable, so the answer is the same; the reconciler finds the inbox record and enqueues it.
+"""
+
+from __future__ import annotations
+
+import logging
+from contextlib import suppress
+from dataclasses import dataclass
+
+from app.domain.errors import Conflict, HeadraceError, Unavailable
+from app.domain.ids import OwnerId, UploadId
+from app.domain.layout import object_key
+from app.domain.results import RunResult
+from app.domain.source import InboxRecord, State
+from app.ports import AsyncLedger, ObjectStore
+from app.protocol import inbox
+from app.protocol.announce import Announcer
+from app.protocol.outcome import Outcome, outcome
+from app.services.offload import Offload
+
+log = logging.getLogger(__name__)
+
+_TRIES = 8
+"""How often we look again when the id's record came and went between two looks; each time another request got somewhere."""
+
+
+@dataclass(frozen=True, slots=True)
+class Accept:
+    store: ObjectStore
+    ledger: AsyncLedger
+    offload: Offload
+    announcer: Announcer
+
+    async def __call__(self, owner: OwnerId, record: InboxRecord, *, receiving: UploadId | None = None) -> None:
+        """Accept the source. When this returns, it will be finished and its end will be said.
+
+        The same bytes under the same id are the same upload, sent again: nothing is done twice. After a failed run they are a new
+        run. Raises Conflict (other bytes, or the source was deleted; what was staged is removed), Unavailable (try again).
+        """
+        for _ in range(_TRIES):
+            past = await self.offload(self._claim, owner, record)
+            if past is not None:
+                if past.deleted:
+                    await self._take_back(owner, record)
+                    raise _deleted()
+                if past.result is None or past.result.run < record.run:
+                    await self._enqueue(owner, record, receiving)
+                    return
+                if await self._ended_before(owner, record, past.result):
+                    return
+                record = record.rerun(past.result.run + 1)
+            else:
+                try:
+                    answered = await self._claimed_before(owner, record, receiving)
+                except HeadraceError:
+                    await self._drop_bytes(owner, record)
+                    raise
+                if answered:
+                    await self._drop_bytes(owner, record)
+                    return
+        await self._drop_bytes(owner, record)
+        raise Unavailable("contended", "the source's id is being used by several requests at once")
+
+    def _claim(self, owner: OwnerId, record: InboxRecord) -> Outcome | None:
+        """Steps 2 and 3, in one thread: what the source had come to before; None when the id is claimed already."""
+        if not inbox.create(self.store, owner, record):
+            return None
+        return outcome(self.store, owner, record.source_uuid)
+
+    async def _claimed_before(self, owner: OwnerId, record: InboxRecord, receiving: UploadId | None) -> bool:
+        """Answer like the claim that is there: True when there is nothing more to do, False when it has gone.
+
+        What it claims may have ended: then its end has yet to be said, or another request is just taking it back.
+        """
+        current = await self.offload(inbox.read, self.store, owner, record.source_uuid)
+        if current is None:
+            return False
+        past = await self.offload(outcome, self.store, owner, record.source_uuid)
+        if past.deleted:
+            raise _deleted()
+        ended = past.result if past.result is not None and past.result.run >= current.run else None
+        if record.digest != (ended or current).digest:
+            raise _mismatch()
+        if ended is None:
+            await self._enqueue(owner, current, receiving)
+        elif ended.state is State.SUCCEEDED:
+            await self._say_again(owner, record, ended)
+        else:
+            await self.ledger.finish(owner, current, self.announcer.ended(owner, ended), state=ended.state)
+            await self.offload(inbox.remove, self.store, owner, current)
+            return False
+        return True
+
+    async def _ended_before(self, owner: OwnerId, record: InboxRecord, result: RunResult) -> bool:
+        """Answer alike: True when there is nothing more to do, False when a new run is due."""
+        if result.digest != record.digest:
+            await self._take_back(owner, record)
+            raise _mismatch()
+        if result.state is not State.SUCCEEDED:
+            await self.offload(inbox.remove, self.store, owner, record)
+            return False
+        await self._take_back(owner, record)
+        await self._say_again(owner, record, result)
+        return True
+
+    async def _say_again(self, owner: OwnerId, record: InboxRecord, result: RunResult) -> None:
+        """The channel may be another one than then, and its reader waits for an end."""
+        try:
+            await self.ledger.finish(owner, record.rerun(result.run), self.announcer.ended(owner, result), state=result.state)
+        except Unavailable:
+            log.warning("Redis is away; the end of a source that was sent again is not repeated")
+
+    async def _enqueue(self, owner: OwnerId, record: InboxRecord, receiving: UploadId | None) -> None:
+        try:
+            await self.ledger.accept(owner, record, receiving=receiving)
+        except Unavailable:
+            log.warning("accepted while Redis is away; the reconciler will enqueue it")
+
+    async def _take_back(self, owner: OwnerId, record: InboxRecord) -> None:
+        await self.offload(inbox.remove, self.store, owner, record)
+        await self._drop_bytes(owner, record)
+
+    async def _drop_bytes(self, owner: OwnerId, record: InboxRecord) -> None:
+        if record.url is None:
+            with suppress(Unavailable):  # then nobody names them, and the daily sweep takes them
+                await self.offload(self.store.delete, [object_key(owner, record.upload)])
+
+
+def _deleted() -> Conflict:
+    return Conflict("deleted", "the source was deleted; its id is not used again")
+
+
+def _mismatch() -> Conflict:
+    return Conflict("digest_mismatch", "the id is taken by other bytes")

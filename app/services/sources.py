@@ -1,0 +1,109 @@
+"""Sources, seen from outside: one, all of an owner's, and away with one.
+
+The store is asked for what has ended, the ledger for what is live; with an empty Redis everything here still answers
+(a run at work is then `accepted`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from dataclasses import dataclass
+
+from app.domain.errors import NotFound, Unavailable
+from app.domain.ids import OwnerId, SourceId
+from app.domain.layout import sources_prefix
+from app.domain.results import Moment, RunResult
+from app.domain.source import InboxRecord, State
+from app.ports import AsyncLedger, LedgerRecord, ObjectStore
+from app.protocol import erase, inbox
+from app.protocol.announce import Announcer
+from app.protocol.outcome import Outcome, outcome, result
+from app.services.offload import Offload
+
+PAGE = 100
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A source as it stands: its latest run."""
+
+    source: SourceId
+    state: State
+    record: InboxRecord | None
+    """Open: accepted and not yet announced."""
+    result: RunResult | None
+    """Ended."""
+    live: LedgerRecord | None = None
+    timeline: tuple[Moment, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    store: ObjectStore
+    ledger: AsyncLedger
+    offload: Offload
+    announcer: Announcer
+
+    async def show(self, owner: OwnerId, source: SourceId) -> View:
+        """Raises NotFound: not there, deleted, or another's."""
+        record, past = await self.offload(self._look, owner, source)
+        view = _view(source, record, past)
+        if view is None:
+            raise NotFound(detail="no such source")
+        live, timeline = None, view.result.timeline if view.result else []
+        with suppress(Unavailable):
+            live = await self.ledger.record(owner, source)
+            if live is not None and view.result is None:
+                timeline = await self.ledger.timeline(owner, source, live.run)
+        state = live.state if live is not None and view.result is None and not live.state.is_terminal else view.state
+        return View(source, state, view.record, view.result, live if view.result is None else None, tuple(timeline))
+
+    async def page(self, owner: OwnerId, *, after: str, limit: int) -> tuple[list[View], str | None]:
+        """Up to `limit` (1 to 100) sources after the id `after`, in a fixed order; and where the next page begins."""
+        ids = await self.offload(self._ids, owner, after, limit + 1)
+        looks = await asyncio.gather(*(self.offload(self._look, owner, source) for source in ids[:limit]))
+        views = [_view(source, *look) for source, look in zip(ids, looks, strict=False)]
+        return [view for view in views if view is not None], ids[limit - 1] if len(ids) > limit else None
+
+    async def delete(self, owner: OwnerId, source: SourceId) -> None:
+        """Away with it, whatever state it is in; an open run ends as `cancelled`. Raises NotFound, Unavailable (try again)."""
+        if not await self.offload(self._has_anything, owner, source):
+            raise NotFound(detail="no such source")
+        record = await self.offload(erase.erase, self.store, owner, source)
+        with suppress(Unavailable):  # the reconciler finds the tombstone beside the inbox record, and goes on from here
+            if record is not None:
+                await self.ledger.finish(owner, record, self.announcer.cancelled(record), state=State.CANCELLED)
+            else:
+                await self.ledger.forget(owner, source)
+            await self.offload(erase.close, self.store, owner, source)
+
+    async def artifact(self, owner: OwnerId, source: SourceId, run: int) -> RunResult:
+        """The result that a link of ours names. Raises NotFound when it is gone."""
+        found = await self.offload(result, self.store, owner, source, run)
+        if found is None:
+            raise NotFound(detail="the source was deleted")
+        return found
+
+    def _look(self, owner: OwnerId, source: SourceId) -> tuple[InboxRecord | None, Outcome]:
+        return inbox.read(self.store, owner, source), outcome(self.store, owner, source)
+
+    def _ids(self, owner: OwnerId, after: str, limit: int) -> list[SourceId]:
+        """Ids of those that ended or are deleted and those in the inbox, as the store orders the folders of the former: `a-b/` before `a/`."""
+        start = f"{after}/" if after else ""
+        folders = set(self.store.names(sources_prefix(owner), after=start, limit=limit))
+        folders |= {folder for folder in (f"{source}/" for source in inbox.sources_of(self.store, owner)) if folder > start}
+        return [SourceId(folder.removesuffix("/")) for folder in sorted(folders)[:limit]]
+
+    def _has_anything(self, owner: OwnerId, source: SourceId) -> bool:
+        """A source that was deleted has something left when the deletion was cut short: then it is taken up again."""
+        record, past = self._look(owner, source)
+        return bool(record or past.result or (past.deleted and erase.remains(self.store, owner, source, record)))
+
+
+def _view(source: SourceId, record: InboxRecord | None, past: Outcome) -> View | None:
+    if past.deleted or (record is None and past.result is None):
+        return None
+    if record is not None and (past.result is None or past.result.run < record.run):
+        return View(source, State.ACCEPTED, record, None)
+    return View(source, past.result.state if past.result else State.ACCEPTED, record, past.result)

@@ -1,0 +1,135 @@
+"""Upload: what a client submits, gathered in whatever order it comes, then accepted. accept.py tells what happens from there."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from xxhash import xxh3_128_hexdigest
+
+from app.domain import filename
+from app.domain.errors import InvalidRequest, Unavailable
+from app.domain.ids import ChannelId, OwnerId, SourceId, new_upload
+from app.domain.policy import UploadPolicy
+from app.domain.source import METADATA_LIMIT_BYTES, InboxRecord
+from app.domain.urls import check_url
+from app.ports import Channels, ObjectStore
+from app.services.accept import Accept
+from app.services.access import Access
+from app.services.budget import BufferBudget
+from app.services.hold import Hold
+from app.services.offload import Offload
+from app.services.staging import Staged, Staging
+
+_LONG_BODY_BYTES = 1024 * 1024
+"""Above this an upload holds its channel open while it comes; smaller ones are over before that matters."""
+
+
+@dataclass(slots=True)
+class Submission:
+    """What a client says of a source, beside its bytes."""
+
+    source: SourceId
+    channel: ChannelId
+    base_url: str
+    filename: str | None = None
+    declared_type: str | None = None
+    url: str | None = None
+    tags: list[dict[str, Any]] = field(default_factory=list)
+    metadata: dict[str, Any] = field(default_factory=dict)
+    profile: str = "default"
+    options: dict[str, Any] = field(default_factory=dict)
+    traceparent: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    store: ObjectStore
+    offload: Offload
+    budget: BufferBudget
+    access: Access
+    channels: Channels
+    accept: Accept
+    policy: UploadPolicy
+
+    def staging(self, owner: OwnerId, content_length: int | None) -> Staging:
+        """Somewhere to put the bytes of one upload. Whoever asks ends it, by `file` or by `Staging.abort`."""
+        return Staging(self.store, self.offload, self.budget.share(), owner, max_bytes=self.policy.max_upload_bytes, content_length=content_length)
+
+    async def hold(self, owner: OwnerId, channel: ChannelId, staging: Staging, content_length: int | None) -> Hold | None:
+        """Say early that a long body is on its way; None for a short one. Raises NotFound when the channel is another's."""
+        if content_length is not None and content_length <= _LONG_BODY_BYTES:
+            return None
+        with suppress(Unavailable):
+            await self.access.register(owner, channel, explicit=False)
+        held = Hold(self.channels, owner, channel, staging.upload)
+        await held.renew()
+        return held
+
+    async def file(self, owner: OwnerId, submission: Submission, staging: Staging) -> None:
+        """All bytes are in `staging`: accept them. Raises NotFound, Conflict, Unavailable; then nothing is accepted or left behind."""
+        _check(submission)
+        # The write first: the store is the slower of the two.
+        staged, known = await asyncio.gather(staging.finish(), self._known(owner, submission.channel), return_exceptions=True)
+        if isinstance(staged, BaseException):
+            raise staged
+        if isinstance(known, BaseException):
+            with suppress(Unavailable):
+                await self.offload(self.store.delete, [staging.key])
+            raise known
+        await self.accept(owner, self._record(submission, staged), receiving=staged.upload)
+
+    async def url(self, owner: OwnerId, submission: Submission) -> None:
+        """Accept a URL; a worker fetches it. Raises InvalidRequest, NotFound, Conflict, Unavailable."""
+        _check(submission)
+        url = submission.url or ""
+        check_url(url)
+        await self._known(owner, submission.channel)
+        record = self._record(submission, Staged(new_upload(), 0, "url:" + xxh3_128_hexdigest(url.encode())))
+        await self.accept(owner, record.model_copy(update={"size": None}))
+
+    async def document(self, owner: OwnerId, submission: Submission, body: bytes) -> None:
+        """Accept bytes that are in memory already."""
+        staging = self.staging(owner, len(body))
+        try:
+            await staging.write(body)
+            await self.file(owner, submission, staging)
+        except BaseException:
+            await staging.abort()
+            raise
+
+    async def _known(self, owner: OwnerId, channel: ChannelId) -> None:
+        """The channel is open and ours. With Redis away nobody can tell: accepted all the same, under our own name."""
+        with suppress(Unavailable):
+            await self.access.register(owner, channel, explicit=False)
+
+    @staticmethod
+    def _record(submission: Submission, staged: Staged) -> InboxRecord:
+        return InboxRecord(
+            source_uuid=submission.source,
+            ws_uuid=submission.channel,
+            upload=staged.upload,
+            digest=staged.digest,
+            size=staged.size,
+            filename=filename.clean(submission.filename) if submission.filename or not submission.url else filename.UNNAMED,
+            declared_type=submission.declared_type,
+            url=submission.url or None,
+            tags=submission.tags,
+            metadata=submission.metadata,
+            profile=submission.profile,
+            options=submission.options,
+            base_url=submission.base_url,
+            traceparent=submission.traceparent,
+        )
+
+
+def _check(submission: Submission) -> None:
+    if submission.profile != "default":
+        raise InvalidRequest("unknown_profile", "the only profile is default", field="profile")
+    if not all(isinstance(tag, dict) for tag in submission.tags):
+        raise InvalidRequest("invalid_field", "tags must be a list of objects", field="tags")
+    if len(json.dumps(submission.metadata).encode()) > METADATA_LIMIT_BYTES:
+        raise InvalidRequest("metadata_too_large", f"metadata may have {METADATA_LIMIT_BYTES} bytes", field="metadata")

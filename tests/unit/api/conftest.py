@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from ipaddress import ip_network
+
+import pytest
+from starlette.types import ASGIApp
+
+from app.api.addresses import Addresses
+from app.api.deps import Services
+from app.bootstrap import build
+from app.settings import Settings
+from tests.unit.doubles import SECRET, House
+
+
+def application(house: House, **settings: object) -> ASGIApp:
+    """The application as bootstrap builds it, middleware and all, over services in memory."""
+    known = Settings(secret_keys=SECRET, cors_origins=["http://front.example"], **settings)
+    built = build(known)
+    api = built
+    while not hasattr(api, "state"):
+        api = getattr(api, "_app", None) or api.app
+    addresses = Addresses(
+        "http://127.0.0.1:8811", known.public_url, [name.lower() for name in known.allowed_hosts], [ip_network(net) for net in known.trusted_proxies]
+    )
+    api.state.services = Services(
+        access=house.access, upload=house.upload, sources=house.sources, subscribe=house.subscribe, channels=house.ledger, ledger=house.ledger,
+        store=house.store, offload=house.offload, addresses=addresses, synchronous=house.synchronous, secrets=[SECRET], proxy_downloads=True,
+    )  # fmt: skip
+    return built
+
+
+@pytest.fixture
+async def house(anyio_backend) -> AsyncIterator[House]:
+    async with House() as made:
+        yield made
+
+
+@pytest.fixture
+def app(house: House) -> ASGIApp:
+    return application(house)

@@ -1,0 +1,200 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from app.adapters.api_keys import ApiKeys
+from app.cli import processes, stack
+
+ROOT = Path(__file__).resolve().parents[3]
+UUID = "0b0f1a52-6c0b-4f6e-9d0e-0d3a2f4b5c6d"
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A data folder in which no stack runs yet."""
+    made = tmp_path / "data"
+    made.mkdir()
+    for name in ("HEADRACE_URL", "HEADRACE_API_KEY", "HEADRACE_SECRET_KEYS", "HEADRACE_SECRET_KEYS_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HEADRACE_DATA_DIR", str(made))
+    return made
+
+
+def test_watch_prints_until_the_server_closes(fake, run):
+    fake.messages = [{"step": "Hello"}, {"status": "success"}, "close"]
+    done = run("watch", UUID)
+    assert [json.loads(line) for line in done.stdout.splitlines()] == [{"step": "Hello"}, {"status": "success"}]
+    assert fake.registered == []
+
+
+def test_watch_of_a_name_that_is_no_random_uuid_registers_it(fake, run):
+    fake.messages = ["close"]
+    assert run("watch", "abc-123").exit_code == 0
+    assert fake.registered == [{"ws-uuid": "abc-123", "keep-open": False}]
+
+
+def test_show_tells_the_timeline_in_seconds(fake, run):
+    at = "2026-01-01T00:00:{:06.3f}Z"
+    moments = [("accepted", 0), ("claimed", 0.1), ("worker lost", 1.2), ("claimed", 2.9), ("committed", 11.4)]
+    fake.sources["s1"] = {
+        "source-uuid": "s1", "state": "succeeded", "run": 1, "attempt": 2, "filename": "big\x1b.pdf", "result": {"pages": 3},
+        "timeline": [{"at": at.format(second), "what": what, "attempt": 1} for what, second in moments],
+    }  # fmt: skip
+    assert run("show", "s1").stdout.splitlines() == [
+        "big .pdf · succeeded · run 1 · attempt 2 · 3 pages",
+        "accepted 0.0 s · claimed 0.1 · worker lost 1.2 · claimed 2.9 · committed 11.4",
+    ]
+
+
+def test_show_of_nothing_is_one_line_and_exit_code_1(fake, run):
+    done = run("show", "absent")
+    assert (done.exit_code, done.stderr) == (1, "headrace: 404 not_found: no such source\n")
+
+
+def test_list_follows_the_pages_up_to_its_limit(fake, run):
+    for number in range(3):
+        fake.sources[f"s{number}"] = {"source-uuid": f"s{number}", "state": "succeeded", "filename": f"{number}.pdf", "size": 12345, "accepted-at": "2026"}
+    done = run("list")
+    assert [line.split()[0] for line in done.stdout.splitlines()] == ["source", "s0", "s1", "s2"]
+    assert "12,345" in done.stdout
+    assert fake.calls == ["", "cursor=second"]
+    assert len(run("list", "--limit", "2").stdout.splitlines()) == 3
+
+
+def test_delete_deletes(fake, run):
+    fake.sources["s1"] = {}
+    assert run("delete", "s1").stdout == "s1 deleted\n"
+    assert fake.calls == ["DELETE s1"]
+
+
+def test_the_stack_that_runs_here_gives_url_and_key(fake, run, folder):
+    stack.write(folder, stack.Stack(fake.url, "hr_dev_x", pid=1))
+    fake.sources["s1"] = {}
+    assert run("delete", "s1").exit_code == 0
+
+
+def test_without_a_stack_the_way_out_is_said(run, folder):
+    done = run("list")
+    assert (done.exit_code, done.stderr.count("\n")) == (1, 1)
+    assert "make up" in done.stderr
+
+
+def test_the_key_of_the_stack_is_for_nobody_else(run, folder):
+    stack.write(folder, stack.Stack("http://127.0.0.1:1", "hr_dev_x", pid=1))
+    done = run("list", "--url", "http://127.0.0.1:2")
+    assert "no key for http://127.0.0.1:2" in done.stderr
+
+
+def test_a_created_key_is_known_by_its_line(run, folder):
+    (folder / "secrets").mkdir()
+    (folder / "secrets" / "secret_keys").write_text("p" * 43 + "\n")
+    key, line = run("keys", "create", "acme").stdout.splitlines()
+    assert key.startswith("hr_")
+    assert len(key) == len("hr_") + 43
+    assert ApiKeys(lines=line, peppers=["p" * 43]).organisation(key) == "acme"
+
+
+def test_a_key_is_hashed_with_the_current_secret(run, folder, monkeypatch):
+    monkeypatch.setenv("HEADRACE_SECRET_KEYS", "n" * 32 + "," + "o" * 32)
+    key, line = run("keys", "create", "acme").stdout.splitlines()
+    assert ApiKeys(lines=line, peppers=["n" * 32]).organisation(key) == "acme"
+    assert run("keys", "create", "a:b").exit_code == 1
+
+
+def test_a_key_without_a_secret_to_hash_it_with_is_refused(run, folder):
+    assert "HEADRACE_SECRET_KEYS" in run("keys", "create", "acme").stderr
+
+
+TREE = """
+import os, sys, time
+if len(sys.argv) > 1 and os.fork() == 0:
+    if sys.argv[1] == "busy":
+        while True: pass
+time.sleep(600)
+"""
+
+
+@pytest.fixture
+def worker():
+    """Starts a process that leads a group and has one forked child."""
+    started = []
+
+    def start(*arguments):
+        process = subprocess.Popen([sys.executable, "-S", "-c", TREE, *arguments], start_new_session=True)
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def recorded(folder, kind="worker", **pids):
+    found = {name: stack.Process(kind, pid, processes.look(pid).started) for name, pid in pids.items()}
+    stack.write(folder, stack.Stack("http://127.0.0.1:1", "k", pid=1, processes=found))
+
+
+def test_kill_worker_takes_the_parent_and_its_child(run, folder, worker, eventually):
+    process = worker("idle")
+    (child,) = eventually(lambda: processes.descendants(process.pid))
+    recorded(folder, worker1=process.pid)
+    assert run("dev", "kill", "worker").stdout == f"killed worker1 (process {process.pid} and its 1 below)\n"
+    assert process.wait(5) == -signal.SIGKILL
+    eventually(lambda: processes.look(child.pid) is None)
+
+
+def test_kill_child_leaves_the_parent(run, folder, worker, eventually):
+    process = worker("idle")
+    (child,) = eventually(lambda: processes.descendants(process.pid))
+    recorded(folder, worker1=process.pid)
+    assert run("dev", "kill", "child").exit_code == 0
+    eventually(lambda: processes.look(child.pid) is None)
+    assert process.poll() is None
+
+
+def test_of_two_workers_the_one_that_works_is_killed(run, folder, worker, eventually):
+    idle, busy = worker("idle"), worker("busy")
+    eventually(lambda: processes.descendants(busy.pid) and processes.descendants(idle.pid))
+    recorded(folder, worker1=idle.pid, worker2=busy.pid)
+    run("dev", "kill", "worker")
+    assert busy.wait(5) == -signal.SIGKILL
+    assert idle.poll() is None
+
+
+def test_a_process_that_only_has_the_number_is_not_killed(run, folder, worker):
+    process = worker()
+    stack.write(folder, stack.Stack("u", "k", 1, processes={"api1": stack.Process("api", process.pid, "another start")}))
+    done = run("dev", "kill", "api")
+    assert (done.exit_code, done.stderr) == (1, "headrace: no api runs at the moment\n")
+    assert process.poll() is None
+
+
+def test_the_launcher_says_make_up_when_nothing_is_installed(tmp_path):
+    (tmp_path / "headrace").write_bytes((ROOT / "headrace").read_bytes())
+    (tmp_path / "headrace").chmod(0o755)
+    done = subprocess.run([tmp_path / "headrace", "list"], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "make up" in done.stderr
+
+
+def test_the_launcher_finds_our_code_from_any_folder(tmp_path):
+    (tmp_path / "repository").mkdir()
+    (tmp_path / "repository" / "headrace").write_bytes((ROOT / "headrace").read_bytes())
+    (tmp_path / "repository" / "headrace").chmod(0o755)
+    (tmp_path / "repository" / "app").symlink_to(ROOT / "app")
+    (tmp_path / "repository" / ".venv" / "bin").mkdir(parents=True)
+    python = tmp_path / "repository" / ".venv" / "bin" / "python"
+    python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+    python.chmod(0o755)
+    (tmp_path / "app").mkdir()  # not ours
+    (tmp_path / "app" / "__init__.py").write_text("raise SystemExit('the wrong app')")
+    done = subprocess.run([tmp_path / "repository" / "headrace", "--help"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "upload" in done.stdout

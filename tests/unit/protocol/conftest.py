@@ -1,0 +1,8 @@
+import pytest
+
+from app.adapters.memory import MemoryObjectStore
+
+
+@pytest.fixture
+def store() -> MemoryObjectStore:
+    return MemoryObjectStore()

@@ -1,0 +1,183 @@
+"""Gaps, lost connections, a Redis that goes away or was wiped: what a reader is told is the same."""
+
+import asyncio
+import contextlib
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from app.domain.errors import Unavailable
+from app.services import hub, subscribe
+from tests.unit.doubles import ADA, CHANNEL, House
+from tests.unit.services.channel import Channel, reader, until
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(autouse=True)
+def _soon(monkeypatch):
+    monkeypatch.setattr(subscribe, "LINGER_SECONDS", 0.02)
+    monkeypatch.setattr(subscribe, "_SWEEP_SECONDS", 0.02)
+
+
+@pytest.fixture
+async def house(anyio_backend):
+    async with House() as made:
+        yield made
+
+
+@pytest.fixture
+def channel(house):
+    return Channel(house)
+
+
+async def test_redis_that_goes_away_and_comes_back_loses_nothing(house, channel, monkeypatch):
+    sleep = asyncio.sleep
+    monkeypatch.setattr(asyncio, "sleep", lambda seconds, *args: sleep(min(seconds, 0.005), *args))
+    await channel.open()
+    heard: list[bytes] = []
+    async with reader(house, heard) as reading:
+        await until(lambda: len(heard) == 1)
+        house.ledger.away = True
+        house.feed.lose()
+        await sleep(0.05)
+        assert not reading.done()
+        house.ledger.away = False
+        channel.append(publish=False)
+        await channel.finish(publish=False)
+        await asyncio.wait_for(reading, 20)
+    assert heard == channel.stream.stream
+
+
+async def test_a_history_of_many_pages_that_breaks_off_is_read_again_from_where_it_was_told(house, channel, monkeypatch):
+    monkeypatch.setattr(asyncio, "sleep", lambda _seconds, sleep=asyncio.sleep: sleep(0.001))
+    await channel.open()
+    heard: list[bytes] = []
+    async with reader(house, heard):
+        await until(lambda: len(heard) == 1)
+        read, pages = house.ledger.read, []
+
+        async def breaking(owner, name, *, after, limit=3):
+            pages.append(after)
+            if len(pages) == 2:
+                raise Unavailable
+            return await read(owner, name, after=after, limit=3)
+
+        monkeypatch.setattr(house.ledger, "read", breaking)
+        for _ in range(8):
+            channel.append(publish=False)
+        house.feed.lose()
+        await until(lambda: len(heard) == 9)
+    assert heard == channel.stream.stream
+
+
+async def test_a_connection_that_is_lost_while_the_history_is_read_is_not_forgotten(house, channel, monkeypatch):
+    monkeypatch.setattr(subscribe, "_SWEEP_SECONDS", 60)
+    await channel.open()
+    heard: list[bytes] = []
+    read = house.ledger.read
+    reads = []
+
+    async def losing(owner, name, *, after, limit=500):
+        page = await read(owner, name, after=after, limit=limit)
+        reads.append(after)
+        if len(reads) == 4:  # the second reading's last page was empty: now one is added, and its publication lost
+            channel.append(publish=False)
+            house.feed.lose()
+            await asyncio.sleep(0.01)
+        return page
+
+    monkeypatch.setattr(house.ledger, "read", losing)
+    async with reader(house, heard):
+        await until(lambda: len(heard) == 1)
+        channel.append(publish=False)
+        house.feed.lose()
+        await until(lambda: len(heard) == 3)
+    assert heard == channel.stream.stream
+
+
+async def test_a_gap_in_the_offsets_makes_it_read_the_history_at_once(house, channel, monkeypatch):
+    monkeypatch.setattr(subscribe, "_SWEEP_SECONDS", 60)
+    await channel.open()
+    heard: list[bytes] = []
+    async with reader(house, heard):
+        await until(lambda: len(heard) == 1)
+        channel.append(publish=False)
+        channel.append()
+        await until(lambda: len(heard) == 3)
+    assert heard == channel.stream.stream
+
+
+async def test_a_wiped_channel_begins_anew_and_all_of_it_is_told(house, channel):
+    await channel.open()
+    channel.append()
+    heard: list[bytes] = []
+    async with reader(house, heard) as reading:
+        await until(lambda: len(heard) == 2)
+        house.ledger.memory.wipe()
+        await channel.open("s-2")
+        channel.published()
+        await until(lambda: len(heard) == 3)
+        await channel.finish()
+        await asyncio.wait_for(reading, 20)
+    assert heard[2:] == channel.stream.stream
+
+
+STEPS = st.lists(st.sampled_from(["append", "append unheard", "late", "lose", "join", "wait", "flood"]), max_size=25)
+
+
+@settings(max_examples=120)
+@given(STEPS)
+def test_every_reader_gets_every_milestone_once_and_in_order_whatever_happens_on_the_way(steps):
+    async def scenario():
+        async with House() as house:
+            channel = Channel(house)
+            await channel.open()
+            readers: list[tuple[asyncio.Task, list[bytes]]] = []
+
+            def join():
+                heard: list[bytes] = []
+
+                async def read():
+                    async with contextlib.aclosing(house.subscribe(ADA, CHANNEL)) as messages:
+                        async for message in messages:
+                            heard.append(message)
+
+                readers.append((asyncio.create_task(read()), heard))
+
+            join()
+            late: list[int] = []
+            for step in steps:
+                if step == "append":
+                    channel.append()
+                elif step == "append unheard":
+                    channel.append(publish=False)
+                elif step == "late":
+                    late.append(channel.append(publish=False))
+                elif step == "lose":
+                    house.feed.lose()
+                elif step == "join":
+                    join()
+                elif step == "flood":
+                    for _ in range(8):
+                        channel.append()
+                else:
+                    await asyncio.sleep(0.001)
+                    for offset in late:
+                        channel.publish(offset)
+                    late.clear()
+                    await asyncio.sleep(0)
+            await channel.finish()
+            await asyncio.wait_for(asyncio.gather(*(task for task, _ in readers)), 20)
+            for _, heard in readers:
+                assert heard == channel.stream.stream
+            assert house.hub._listeners == {}
+            assert house.feed.watched == set()
+
+    held = hub._HELD
+    hub._HELD = 5
+    try:
+        asyncio.run(scenario())
+    finally:
+        hub._HELD = held
