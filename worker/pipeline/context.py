@@ -1,0 +1,96 @@
+"""What a stage works with: the source, the parts of this process, and what the stages before it found."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from app.domain.events import SourceProcessing, SourceProgress
+from app.domain.ids import Fence, OwnerId
+from app.domain.layout import object_key
+from app.domain.results import Artifact, Warned
+from app.domain.source import InboxRecord
+from app.domain.stages import BEGINS_AT, Stage, overall
+from app.ports import Fetcher, Ledger, ObjectStore
+from worker.pipeline.lease import Heartbeat
+from worker.processors.base import Extracted
+
+_PROGRESS_SECONDS = 0.25
+"""Progress is told four times a second at the most."""
+
+
+@dataclass(slots=True)
+class Findings:
+    """What the stages learned so far."""
+
+    path: Path | None = None
+    """The bytes as a file, from fetch on."""
+    object_key: str = ""
+    filename: str = ""
+    size: int = 0
+    media_type: str = "application/octet-stream"
+    sha256: str = ""
+    extracted: Extracted = field(default_factory=Extracted)
+    processor: str | None = None
+    artifacts: dict[str, Artifact] = field(default_factory=dict)
+    warnings: list[Warned] = field(default_factory=list)
+
+    @property
+    def file(self) -> Path:
+        """`path`, for the stages after fetch."""
+        if self.path is None:
+            raise RuntimeError("fetch has not run")
+        return self.path
+
+
+class StageContext:
+    """One attempt at a run. Reports to the ledger; raises LeaseLost out of any report once the run is no longer ours."""
+
+    def __init__(
+        self, *, owner: OwnerId, record: InboxRecord, fence: Fence, attempt: int, progress: int, store: ObjectStore, ledger: Ledger,
+        fetcher: Fetcher, scratch: Path, max_bytes: int, heartbeat: Heartbeat,
+    ) -> None:  # fmt: skip
+        self.owner = owner
+        self.record = record
+        self.fence = fence
+        self.attempt = attempt
+        self.store = store
+        self.ledger = ledger
+        self.fetcher = fetcher
+        self.scratch = scratch
+        self.max_bytes = max_bytes
+        self.found = Findings(filename=record.filename, size=record.size or 0, object_key=object_key(owner, record.upload))
+        self.timings_ms: dict[str, float] = {}
+        self._heartbeat = heartbeat
+        self._least = progress
+        self._seq = 0
+        self._told_at = 0.0
+
+    def milestone(self, message: str, stage: Stage | None = None) -> None:
+        """Tell the channel for good. Raises Unavailable."""
+        self._heartbeat.check()
+        self._seq += 1
+        self._least = max(self._least, BEGINS_AT[stage] if stage else 0)
+        event = SourceProcessing(
+            source_uuid=self.record.source_uuid, run=self.record.run, message=message, type=self.record.kind, attempt=self.attempt, stage=stage,
+            progress=self._least,
+        )  # fmt: skip
+        self.ledger.append(self.owner, self.record, event, fence=self.fence, attempt=self.attempt, seq=self._seq, stage=stage)
+
+    def progress(self, stage: Stage, message: str, percent: int) -> None:
+        """Tell whoever listens that so many percent of the stage are done. Cheap to call often."""
+        self._heartbeat.check()
+        now = time.monotonic()
+        if now - self._told_at < _PROGRESS_SECONDS:
+            return
+        self._told_at = now
+        whole = overall(stage, percent)
+        if whole < self._least:
+            return  # an attempt before this one came further; readers were told
+        self._least = whole
+        event = SourceProgress(
+            source_uuid=self.record.source_uuid, run=self.record.run, message=message, type=self.record.kind, attempt=self.attempt, stage=stage,
+            progress=whole, stage_progress=max(0, min(100, percent)),
+        )  # fmt: skip
+        self.ledger.progress(self.owner, self.record, event, fence=self.fence)

@@ -1,0 +1,64 @@
+"""Wiring of a worker process: one set of parts for each process, made after the fork."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import threading
+from pathlib import Path
+
+from app import wiring
+from app.adapters.http_fetch import FetchPolicy, GuardedFetcher
+from app.adapters.redis.client import connect
+from app.adapters.redis.ledger import RedisLedger
+from app.adapters.storage import open_store
+from app.protocol.deployment import claim_store
+from app.settings import Settings, SettingsError, load
+from worker.pipeline.run import Parts
+
+_REDIS_SECONDS = 5.0
+"""A worker may wait longer for Redis than the API: nobody waits for it."""
+
+_lock = threading.Lock()
+_made: dict[int, Parts] = {}
+
+
+def make(settings: Settings, *, timeouts: tuple[type[BaseException], ...] = ()) -> Parts:
+    """Raises StoreUnfit, SettingsError, Unavailable."""
+    store = open_store(wiring.storage(settings))
+    claim_store(store, settings.deployment)
+    scratch = settings.scratch_dir or Path(tempfile.gettempdir())
+    scratch.mkdir(parents=True, exist_ok=True)
+    try:
+        fetcher = GuardedFetcher(_fetch_policy(settings))
+    except ValueError as error:
+        raise SettingsError(f"HEADRACE_IMPORT_…: {error}") from error
+    return Parts(
+        store=store,
+        ledger=RedisLedger(connect(wiring.redis(settings, timeout_seconds=_REDIS_SECONDS)), wiring.calls(settings)),
+        fetcher=fetcher,
+        announcer=wiring.announcer(settings),
+        scratch=scratch,
+        max_upload_bytes=min(settings.max_upload_bytes, settings.scratch_bytes or settings.max_upload_bytes),
+        lease_seconds=settings.lease_seconds,
+        timeouts=timeouts,
+    )
+
+
+def _fetch_policy(settings: Settings) -> FetchPolicy:
+    return FetchPolicy(
+        allow_nets=tuple(settings.import_allow_nets),
+        ports=tuple(settings.import_ports),
+        nameserver=settings.import_nameserver,
+        timeout_seconds=settings.import_timeout_seconds,
+    )
+
+
+def parts(timeouts: tuple[type[BaseException], ...] = ()) -> Parts:
+    """This process' parts. Kept by process id: what a parent made is never used in its child (obstore hangs there)."""
+    with _lock:
+        found = _made.get(os.getpid())
+        if found is None:
+            _made.clear()
+            found = _made[os.getpid()] = make(load(), timeouts=timeouts)
+        return found
