@@ -1,0 +1,101 @@
+"""The commands of `./headrace`. Exit status 1: a document failed, or the command could not be done."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from app.cli import dev as dev_commands
+from app.cli import keys as keys_commands
+from app.cli import sources
+from app.cli.connection import Failure, Key, Url, User, connect, data_folder
+from app.cli.upload import is_url
+from app.cli.upload import upload as upload_all
+from app.cli.watch import watch as watch_channel
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Upload documents to Headrace and see what becomes of them.")
+dev = typer.Typer(no_args_is_help=True, help="For those who want to see it survive.")
+keys = typer.Typer(no_args_is_help=True, help="API keys.")
+app.add_typer(dev, name="dev")
+app.add_typer(keys, name="keys")
+console = Console(highlight=False, soft_wrap=True)
+
+
+@contextlib.contextmanager
+def _in_one_line() -> Iterator[None]:
+    try:
+        yield
+    except Failure as error:
+        typer.echo(f"headrace: {error}", err=True)
+        raise typer.Exit(1) from None
+
+
+@app.command()
+def upload(
+    targets: Annotated[list[str], typer.Argument(metavar="FILE_OR_URL...", help="Files, or http(s) URLs for Headrace to fetch.")],
+    url: Url = None,
+    key: Key = None,
+    user: User = None,
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the messages of the channel, one a line, and nothing else.")] = False,
+) -> None:
+    """Upload documents and follow each to its end."""
+    with _in_one_line():
+        for target in targets:
+            if not is_url(target) and not Path(target).is_file():
+                raise Failure(f"{target} is not a file")
+        if not asyncio.run(upload_all(connect(url, key, user), targets, console=console, as_json=as_json)):
+            raise typer.Exit(1)
+
+
+@app.command()
+def watch(channel: Annotated[str, typer.Argument(metavar="WS", help="A ws-uuid.")], url: Url = None, key: Key = None, user: User = None) -> None:
+    """Print the messages of a channel until it is closed."""
+    with _in_one_line(), contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(watch_channel(connect(url, key, user), channel))
+
+
+@app.command()
+def show(source: Annotated[str, typer.Argument(metavar="ID", help="A source-uuid.")], url: Url = None, key: Key = None, user: User = None) -> None:
+    """Show one source and its timeline."""
+    with _in_one_line():
+        sources.show(connect(url, key, user), source, console)
+
+
+@app.command("list")
+def list_(limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 100, url: Url = None, key: Key = None, user: User = None) -> None:
+    """List the user's sources."""
+    with _in_one_line():
+        sources.list_sources(connect(url, key, user), console, limit=limit)
+
+
+@app.command()
+def delete(source: Annotated[str, typer.Argument(metavar="ID", help="A source-uuid.")], url: Url = None, key: Key = None, user: User = None) -> None:
+    """Delete a source."""
+    with _in_one_line():
+        sources.delete(connect(url, key, user), source, console)
+
+
+@dev.command()
+def kill(victim: dev_commands.Victim) -> None:
+    """SIGKILL the busiest worker, its child, an API process or the reconciler of the stack that runs here."""
+    with _in_one_line():
+        typer.echo(dev_commands.kill(data_folder(), victim))
+
+
+@keys.command()
+def create(organisation: str) -> None:
+    """Make a key for an organisation. It is shown once; the second line is for HEADRACE_API_KEYS or its file."""
+    with _in_one_line():
+        key, line = keys_commands.create(organisation, data_folder())
+        typer.echo(f"{key}\n{line}")
+
+
+if __name__ == "__main__":
+    app(prog_name="headrace")

@@ -1,0 +1,71 @@
+"""`headrace show`, `list` and `delete`: sources by their ids."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from app.cli.bars import told
+from app.cli.connection import Connection, plain
+
+
+def show(connection: Connection, source: str, console: Console) -> None:
+    found = connection.call("GET", f"/public/sources/{source}").json()
+    state = found.get("state")
+    words = [f"{found.get('filename')}", f"{state}", f"run {found.get('run')}", f"attempt {found.get('attempt')}"]
+    if state == "processing":
+        words.append(f"{found.get('stage')} {found.get('progress')} %")
+    if found.get("code"):
+        words.append(str(found["code"]))
+    if found.get("result"):
+        words.append(told(found["result"]))
+    console.print(Text(plain(" · ".join(words))))
+    console.print(Text(plain(timeline(found.get("timeline") or []))))
+
+
+def timeline(moments: list[dict[str, Any]]) -> str:
+    """What happened, each with the seconds since the first."""
+    if not moments:
+        return "no timeline"
+    at = [datetime.fromisoformat(moment["at"]) for moment in moments]
+    lines = [f"{moment['what']} {(when - at[0]).total_seconds():.1f}" for moment, when in zip(moments, at, strict=True)]
+    lines[0] += " s"
+    return " · ".join(lines)
+
+
+def list_sources(connection: Connection, console: Console, *, limit: int) -> None:
+    rows: list[dict[str, Any]] = []
+    cursor: str | None = None
+    while True:
+        page = connection.call("GET", "/public/sources", **({"cursor": cursor} if cursor else {})).json()
+        rows += page["sources"]
+        cursor = page.get("next-cursor")
+        if not cursor or len(rows) >= limit:
+            break
+    cells = [("source", "state", "bytes", "accepted", "type", "file"), *map(_cells, rows[:limit])]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    for row in cells:
+        # Never cut: an id is there to be copied.
+        line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        console.print(Text(line), soft_wrap=True)
+
+
+def _cells(source: dict[str, Any]) -> tuple[str, ...]:
+    size = source.get("size")
+    values = (
+        source["source-uuid"],
+        source["state"],
+        "" if size is None else f"{size:,}",
+        str(source.get("accepted-at") or "")[:19],
+        source.get("media_type"),
+        source.get("filename"),
+    )
+    return tuple(plain(str(value or "")) for value in values)
+
+
+def delete(connection: Connection, source: str, console: Console) -> None:
+    connection.call("DELETE", f"/public/sources/{source}")
+    console.print(Text(plain(f"{source} deleted")))
