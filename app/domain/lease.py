@@ -20,12 +20,14 @@ def _host() -> str:
 
 
 def _started(pid: int) -> str:
-    """When the process began, in kernel ticks: tells it from a later one with the same pid. Empty where /proc is absent."""
+    """When the process began, in kernel ticks: tells it from a later one with the same pid. Empty where /proc is absent, and for a
+    process that is over and not yet reaped: it does nothing any more, though its pid is still there."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
         return ""
-    return stat.rpartition(")")[2].split()[19]
+    state, *fields = stat.rpartition(")")[2].split()
+    return "" if state == "Z" else fields[18]
 
 
 def this_worker() -> str:
@@ -45,4 +47,4 @@ def is_provably_dead(worker: str) -> bool:
         return True
     except (PermissionError, ValueError, OverflowError):  # not ours, or no name that we gave
         return False
-    return bool(started) and _started(int(pid)) != started
+    return bool(started) and _started(int(pid)) != started  # another process has the pid, or none does anything under it

@@ -29,6 +29,16 @@ def test_a_child_lives_until_it_is_over_and_reaped_and_is_then_provably_dead():
     assert is_provably_dead(name)
 
 
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="the state of a process is read from /proc")
+def test_a_child_that_is_over_and_not_yet_reaped_is_dead():
+    with child(NAME + "; input()") as process:
+        name = process.stdout.readline().strip()
+        process.kill()
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        assert Path(f"/proc/{process.pid}").exists()
+        assert is_provably_dead(name)
+
+
 def test_a_worker_of_another_host_is_never_dead_from_here():
     _, _, rest = this_worker().partition("|")
     assert not is_provably_dead(f"elsewhere|{rest}")
