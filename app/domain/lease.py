@@ -20,8 +20,10 @@ def _host() -> str:
 
 
 def _started(pid: int) -> str:
-    """When the process began, in kernel ticks: tells it from a later one with the same pid. Empty where /proc is absent, and for a
-    process that is over and not yet reaped: it does nothing any more, though its pid is still there."""
+    """When the process began, in kernel ticks: tells it from a later one with the same pid. Empty where /proc is absent.
+
+    Empty too for one that is over and not yet reaped: its pid is still there, and it does nothing any more.
+    """
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
