@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
 from ipaddress import ip_network
 
 from fastapi import FastAPI
@@ -17,26 +18,28 @@ from app.adapters.redis.client import connect_async
 from app.adapters.redis.events import RedisLiveFeed
 from app.adapters.redis.ledger import AsyncRedisLedger
 from app.adapters.storage import open_store
-from app.api import downloads, errors, health, public_sources, streams
+from app.api import downloads, errors, event_streams, health, public_sources, streams
 from app.api.addresses import Addresses
 from app.api.deps import BodyCut, Services
 from app.api.measure import Measure
 from app.api.middleware import Drain
 from app.api.openapi import describe_events
+from app.api.origins import LOCALHOST, Origins
 from app.domain.policy import UploadPolicy
 from app.protocol.deployment import claim_store
 from app.services.accept import Accept
 from app.services.access import Access
+from app.services.admission import Admission
 from app.services.budget import BufferBudget
 from app.services.hub import Hub
 from app.services.offload import Offload
+from app.services.snapshots import Snapshots
+from app.services.sockets import SocketLimits, Sockets
 from app.services.sources import Sources
 from app.services.subscribe import Subscribe
 from app.services.synchronous import Synchronous
 from app.services.upload import Upload
 from app.settings import Settings
-
-_LOCALHOST = r"https?://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?"
 
 
 def check_store(settings: Settings) -> None:
@@ -70,6 +73,8 @@ def build(settings: Settings) -> ASGIApp:
     api.add_exception_handler(BodyCut, public_sources.on_body_cut)
     for number, prefix in enumerate(public_sources.PREFIXES):
         api.include_router(public_sources.router, prefix=prefix, include_in_schema=number == 0)
+    for number, prefix in enumerate(event_streams.PREFIXES):
+        api.include_router(event_streams.router, prefix=prefix, include_in_schema=number == 0)
     api.include_router(streams.router)
     api.include_router(downloads.router)
     api.include_router(health.router)
@@ -82,9 +87,9 @@ def _with_cors(app: ASGIApp, origins: list[str]) -> ASGIApp:
     return CORSMiddleware(
         app,
         allow_origins=[origin for origin in origins if origin != "localhost"],
-        allow_origin_regex=_LOCALHOST if "localhost" in origins else None,
+        allow_origin_regex=LOCALHOST if "localhost" in origins else None,
         allow_methods=["GET", "POST", "DELETE"],
-        allow_headers=["X-API-Key", "X-User-ID", "X-Domain", "Content-Type", "traceparent"],
+        allow_headers=["X-API-Key", "X-User-ID", "X-Domain", "Content-Type", "Last-Event-ID", "traceparent"],
         expose_headers=["Location", "Retry-After"],
     )
 
@@ -96,18 +101,25 @@ async def _lifespan(api: FastAPI) -> AsyncIterator[None]:
     offload = Offload(settings.store_threads)
     store = await offload(open_store, wiring.storage(settings))
     location, calls = wiring.redis(settings), wiring.calls(settings)
-    ledger = AsyncRedisLedger(connect_async(location), calls)
-    feed = RedisLiveFeed(location, calls.keys)
-    hub = Hub(feed)
+    redis = connect_async(location)
+    ledger = AsyncRedisLedger(redis, calls)
+    feed = RedisLiveFeed(location, calls.keys, redis)
+    hub = Hub(feed, ledger)
     access = Access(api_keys(settings), ledger, store, offload)
     accept = Accept(store, ledger, offload, announce)
-    subscribe = Subscribe(ledger, hub)
+    sources = Sources(store, ledger, offload, announce)
+    snapshots = Snapshots(ledger, sources, store, offload)
+    subscribe = Subscribe(ledger, hub, snapshots)
     policy = UploadPolicy(settings.max_upload_bytes, settings.body_stall_seconds)
     api.state.services = Services(
         access=access,
+        admission=Admission(access, ledger, settings.secrets, lambda: datetime.now(UTC), settings.events_ttl_seconds, settings.ws_tickets),
+        sockets=Sockets(SocketLimits(settings.sockets_per_channel, settings.sockets_per_owner, settings.sockets_per_process)),
+        origins=Origins(settings.cors_origins),
         upload=Upload(store, offload, BufferBudget(settings.buffer_bytes), access, ledger, accept, policy),
-        sources=Sources(store, ledger, offload, announce),
+        sources=sources,
         subscribe=subscribe,
+        snapshots=snapshots,
         channels=ledger,
         ledger=ledger,
         store=store,
@@ -127,7 +139,6 @@ async def _lifespan(api: FastAPI) -> AsyncIterator[None]:
         listening.cancel()
         with suppress(asyncio.CancelledError):
             await listening
-        await feed.close()
         await ledger.close()
         await offload(store.close)
         offload.close()

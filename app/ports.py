@@ -6,7 +6,7 @@ ObjectStore, Fetcher and Ledger are synchronous: boto3 is, and a worker is. The 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -144,6 +144,10 @@ class ChannelState:
     keep_open: bool
     busy: int
     """Sources of the channel that are open, and uploads to it that are being received."""
+    first: int = 1
+    """Offset of the first milestone that is kept; head + 1 when none is."""
+    registered: bool = True
+    """Its owner opened it; else an upload did, or it was opened anew after a wipe."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,17 +235,32 @@ class Channels(Protocol):
     async def resolve(self, channel: ChannelId) -> OwnerId | None:
         """The owner of the bare name, or None."""
 
+    async def put_ticket(self, ticket: str, owner: OwnerId, channel: ChannelId, *, seconds: int) -> None:
+        """Keep (the hash of) a ticket to the owner's channel for so long. Repeated: changes nothing."""
+
+    async def take_ticket(self, ticket: str) -> tuple[OwnerId, ChannelId] | None:
+        """Whose channel the ticket opens, to one of all who ask; None to the others, and when it is too old or was never given.
+
+        A repetition by the client library loses the ticket, and never uses it twice.
+        """
+
     async def receiving(self, owner: OwnerId, channel: ChannelId, upload: UploadId, *, seconds: int) -> None:
         """Hold the channel open for so long: an upload to it is under way. 0 seconds: it is over."""
 
     async def state(self, owner: OwnerId, channel: ChannelId) -> ChannelState | None:
         """None when the channel is not registered."""
 
+    async def heads(self, channels: Sequence[tuple[OwnerId, ChannelId]]) -> list[tuple[str, int] | None]:
+        """Of each channel, the epoch and the offset of its last milestone; None when it is not registered. One round trip."""
+
     async def told(self, owner: OwnerId, channel: ChannelId, offset: int) -> None:
         """A reader that was served up to `offset` has gone."""
 
     async def read(self, owner: OwnerId, channel: ChannelId, *, after: int, limit: int = 500) -> list[tuple[int, bytes]]:
         """Milestones > `after`, as (offset, JSON), in order."""
+
+    async def sources(self, owner: OwnerId, channel: ChannelId) -> list[SourceId]:
+        """Sources that milestones of the channel are about."""
 
     async def latest_progress(self, owner: OwnerId, channel: ChannelId) -> list[bytes]:
         """The latest progress of each open source of the channel."""
@@ -270,12 +289,16 @@ class LiveFeed(Protocol):
     """
 
     async def watch(self, owner: OwnerId, channel: ChannelId) -> None:
-        """Returns when the subscription is acknowledged: what is published from now on arrives."""
+        """Returns when the subscription is acknowledged: what is published from now on arrives. Raises Unavailable.
 
-    async def unwatch(self, owner: OwnerId, channel: ChannelId) -> None: ...
+        Called once for a channel, until that has returned and `unwatch` was called. Many at once cost one round trip.
+        """
 
-    def messages(self) -> AsyncIterator[tuple[OwnerId, ChannelId, bytes] | None]:
-        """What arrives, without end. None: the connection was lost and made anew, so anything may have been missed."""
+    def unwatch(self, owner: OwnerId, channel: ChannelId) -> None:
+        """May be followed by `watch` at once."""
+
+    async def run(self, tell: Callable[[OwnerId, ChannelId, bytes], None], missed: Callable[[], None]) -> None:
+        """For as long as the process lives: calls `tell` with what arrives, and `missed` when anything may have been missed on any channel."""
 
 
 # ------------------------------------------------------------------------------------------------ the rest

@@ -48,7 +48,15 @@ class Settings(BaseModel):
     public_url: Base = Field(None, description="What the outside calls us, e.g. `https://uploads.example.com`. Without it: the Host header, if it is allowed.")
     allowed_hosts: Names = Field(["localhost", "127.0.0.1", "[::1]"], description="Host names (without port) under which we may name ourselves in answers.")
     trusted_proxies: Names = Field([], description="Addresses or networks whose X-Forwarded-Host, -Proto and -For count.")
-    cors_origins: Names = Field([], description="Browser origins that may call us. `localhost`: any origin on a localhost name.")
+    cors_origins: Names = Field([], description="Browser origins that may call us and open sockets. `localhost`: any origin on a localhost name. `*`: all.")
+    ws_tickets: Literal["auto", "required", "off"] = Field(
+        "auto",
+        description="What opens a socket without an API key. `auto`: a random UUID's bare name, else the token of ws-address. "
+        "`required`: a ticket, once, within 60 s. `off`: every bare name.",
+    )
+    sockets_per_channel: int = Field(16, ge=1, description="Sockets that may be open on one channel, in one API process.")
+    sockets_per_owner: int = Field(100, ge=1, description="Sockets that may be open of one owner, in one API process.")
+    sockets_per_process: int = Field(20_000, ge=1, description="Sockets that one API process serves.")
     redis_url: SecretStr = Field(SecretStr("redis://127.0.0.1:6379/0"), description="The one Redis: broker, ledger and events.")
     redis_prefix: str = Field("headrace:", min_length=1, description="Begins every key, Celery key and pub/sub name.")
     redis_timeout_seconds: float = Field(1.0, gt=0, le=60, description="How long the API waits for Redis before it does without.")
@@ -63,7 +71,9 @@ class Settings(BaseModel):
     api_keys: SecretStr | None = Field(None, description="`organisation:hash,…` as `headrace keys create` prints them.")
     api_keys_file: Path | None = Field(None, description="The same, one a line; read again when it changes.")
     dev_key: SecretStr | None = Field(None, description="A key in the clear, for organisation `dev`. The embedded stack makes one.")
-    secret_keys: SecretStr | None = Field(None, description="Current and previous secret, comma between: signs links, peppers keys. 32 characters at least.")
+    secret_keys: SecretStr | None = Field(
+        None, description="Current and previous secret, comma between: signs links and tokens, peppers keys. 32 characters at least."
+    )
     deployment: str = Field("dev", pattern=r"^[A-Za-z0-9._-]{1,64}$", description="Name of this deployment; a store of another name is refused.")
     data_dir: Path = Field(Path(".headrace"), description="The embedded stack's data.")
     scratch_dir: Path | None = Field(None, description="Where workers put a document while they read it. Unset: the system's temp folder.")

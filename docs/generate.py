@@ -24,6 +24,8 @@ _HERE = Settings(secret_keys="made-only-to-describe-the-interface")  # noqa: S10
 # What a default that is worked out at the start comes to.
 _WORKED_OUT = {"workers": "2, or 1 on a machine with one core"}
 
+_TOKEN = {"type": "string", "description": "what ws-address carries; docs/events.md, Connecting, tells when it is needed, and what does instead"}
+
 _SETTINGS_HEAD = """# Settings
 Made from `app/settings.py` by `python -m docs.generate`: change it there.
 
@@ -149,7 +151,7 @@ def asyncapi() -> dict[str, Any]:
                 "description": "Served as well at /user/ws/, /public/ws/ and /public/user/ws/.",
                 "parameters": {"ws-uuid": {"description": "The channel: 1 to 128 characters of A-Z a-z 0-9 . _ -"}},
                 "messages": messages,
-                "bindings": {"ws": {"method": "GET"}},
+                "bindings": {"ws": {"method": "GET", "query": {"type": "object", "properties": {"token": _TOKEN}}}},
             }
         },
         "operations": {
@@ -177,6 +179,8 @@ def _schemas() -> dict[str, Any]:
 
 def _published(model: dict[str, Any]) -> dict[str, Any]:
     """The model as a reader sees it: None is never written, every other default is; and there may be more keys one day."""
+    if "properties" not in model:
+        return model  # an enumeration
     properties, required = {}, []
     for name, schema in model["properties"].items():
         kinds = [kind for kind in schema.get("anyOf", []) if kind != {"type": "null"}]

@@ -44,6 +44,15 @@ class LedgerFaces:
 
         return call
 
+    def at_once(self, name: str, *args: Any, times: int) -> list[Any]:
+        """What so many calls of an asynchronous method answer that are under way together."""
+        method = getattr(next(face for face in self._faces if hasattr(face, name)), name)
+
+        async def gather() -> list[Any]:
+            return await asyncio.gather(*(method(*args) for _ in range(times)))
+
+        return self._runner.run(gather())
+
     def queued(self) -> list[Due]:
         """The jobs that were sent and nobody took, oldest first."""
         raise NotImplementedError

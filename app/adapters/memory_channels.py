@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from app.adapters.memory_ledger import MemoryChannel, MemoryLedger, MemoryState
 from app.domain.events import Milestone
 from app.domain.ids import ChannelId, OwnerId, SourceId, UploadId
@@ -65,6 +67,13 @@ class AsyncMemoryLedger:
     async def resolve(self, channel: ChannelId) -> OwnerId | None:
         return self._state.aliases.get(channel)
 
+    async def put_ticket(self, ticket: str, owner: OwnerId, channel: ChannelId, *, seconds: int) -> None:
+        self._state.tickets.setdefault(ticket, (owner, channel, self._state.in_(seconds)))
+
+    async def take_ticket(self, ticket: str) -> tuple[OwnerId, ChannelId] | None:
+        owner, channel, until = self._state.tickets.pop(ticket, (None, None, None))  # one step, also among threads
+        return (owner, channel) if owner and channel and until and until > self._state.clock() else None
+
     async def receiving(self, owner: OwnerId, channel: ChannelId, upload: UploadId, *, seconds: int) -> None:
         with self._state.lock:
             self._state.channel(owner, channel).receiving[upload] = self._state.in_(seconds)
@@ -76,7 +85,11 @@ class AsyncMemoryLedger:
             if found is None or not found.open:
                 return None
             received = sum(until > s.clock() for until in found.receiving.values())
-            return ChannelState(owner, len(found.stream), found.epoch, found.mark, found.keep_open, len(found.busy) + received)
+            return ChannelState(owner, len(found.stream), found.epoch, found.mark, found.keep_open, len(found.busy) + received, 1, found.registered)
+
+    async def heads(self, channels: Sequence[tuple[OwnerId, ChannelId]]) -> list[tuple[str, int] | None]:
+        states = [await self.state(owner, channel) for owner, channel in channels]
+        return [(state.epoch, state.head) if state else None for state in states]
 
     async def told(self, owner: OwnerId, channel: ChannelId, offset: int) -> None:
         with self._state.lock:
@@ -87,6 +100,11 @@ class AsyncMemoryLedger:
     async def read(self, owner: OwnerId, channel: ChannelId, *, after: int, limit: int = 500) -> list[tuple[int, bytes]]:
         with self._state.lock:
             return list(enumerate(self._state.channel(owner, channel).stream, 1))[after : after + limit]
+
+    async def sources(self, owner: OwnerId, channel: ChannelId) -> list[SourceId]:
+        with self._state.lock:
+            found = self._state.channels.get((owner, channel))
+            return list(found.latest) if found else []
 
     async def latest_progress(self, owner: OwnerId, channel: ChannelId) -> list[bytes]:
         with self._state.lock:

@@ -71,6 +71,7 @@ class MemoryState:
         self.runs: dict[_Source, _Run] = {}
         self.channels: dict[tuple[OwnerId, ChannelId], MemoryChannel] = {}
         self.aliases: dict[ChannelId, OwnerId] = {}
+        self.tickets: dict[str, tuple[OwnerId, ChannelId, datetime]] = {}
         self.enqueued: list[Due] = []
         self.leader: tuple[str, datetime] = ("", _NEVER)
 

@@ -11,11 +11,15 @@ from fastapi import Depends, Request, WebSocket
 from starlette.requests import ClientDisconnect, HTTPConnection
 
 from app.api.addresses import Addresses
+from app.api.origins import Origins
 from app.domain.errors import InvalidRequest, RequestTimeout, TooLarge
 from app.domain.ids import OwnerId
 from app.ports import AsyncLedger, Channels, ObjectStore
 from app.services.access import Access
+from app.services.admission import Admission
 from app.services.offload import Offload
+from app.services.snapshots import Snapshots
+from app.services.sockets import Sockets
 from app.services.sources import Sources
 from app.services.subscribe import Subscribe
 from app.services.synchronous import Synchronous
@@ -25,9 +29,13 @@ from app.services.upload import Upload
 @dataclass(frozen=True, slots=True)
 class Services:
     access: Access
+    admission: Admission
+    sockets: Sockets
+    origins: Origins
     upload: Upload
     sources: Sources
     subscribe: Subscribe
+    snapshots: Snapshots
     channels: Channels
     ledger: AsyncLedger
     store: ObjectStore

@@ -11,7 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from app.domain.errors import HeadraceError, Unavailable
+from app.domain.errors import HeadraceError
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +24,7 @@ def problem(status: int, code: str, detail: str, *, headers: Mapping[str, str] |
 
 
 def from_error(error: HeadraceError) -> JSONResponse:
-    headers = {"Retry-After": str(error.retry_after_seconds)} if isinstance(error, Unavailable) else None
+    headers = {"Retry-After": str(error.retry_after_seconds)} if error.retry_after_seconds is not None else None
     if error.status == HTTPStatus.UNAUTHORIZED:
         headers = {"WWW-Authenticate": 'ApiKey realm="headrace"'}
     return problem(error.status, error.code, error.detail, headers=headers, **error.fields)

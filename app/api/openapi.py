@@ -6,7 +6,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from app.domain.events import SourceAccepted, SourceFailed, SourceProcessing, SourceProgress, SourceSucceeded
+from app.domain.events import ChannelRecovered, SourceAccepted, SourceFailed, SourceProcessing, SourceProgress, SourceSnapshot, SourceSucceeded
 
 _ID = {"type": "string", "pattern": "^[A-Za-z0-9._-]{1,128}$"}
 _FILE = {"type": "string", "format": "binary"}
@@ -68,6 +68,15 @@ JSON_SYNC = _json(
     },
 )
 
+EVENT_STREAM: dict[str, Any] = {
+    "responses": {"200": {"description": "server-sent events", "content": {"text/event-stream": {"schema": {"type": "string"}}}}},
+    "parameters": [
+        {
+            "name": "Last-Event-ID", "in": "header", "schema": {"type": "string"}, "description": "go on after this position; a browser sends it by itself"
+        }
+    ],
+}  # fmt: skip
+
 
 def describe_events(app: FastAPI) -> None:
     """The socket's messages as `webhooks`, so that clients' types can be made from one document. They come over the WebSocket."""
@@ -85,3 +94,5 @@ def describe_events(app: FastAPI) -> None:
     add("source.progress", SourceProgress)
     add("source.succeeded", SourceSucceeded)
     add("source.failed", SourceFailed)
+    add("source.snapshot", SourceSnapshot)
+    add("channel.recovered", ChannelRecovered)

@@ -32,7 +32,7 @@ from app.domain.results import RunResult
 from app.domain.source import State
 from app.domain.wire import parse
 from app.services.sources import PAGE
-from app.services.synchronous import StillProcessing, own_channel
+from app.services.synchronous import LONGEST_WAIT_SECONDS, StillProcessing, own_channel
 from app.services.upload import Submission
 
 PREFIXES = ("/public/sources", "/public/user/sources", "/api/v1/sources")
@@ -71,7 +71,8 @@ async def register_channel(request: Request, owner: Owner, services: TheServices
     asked = _parse(RegisterChannel, await _json(request, services))
     channel = channel_id(asked.ws_uuid)
     await services.access.register(owner, channel, explicit=True, keep_open=asked.keep_open)
-    return ChannelAddress(ws_address=f"{services.addresses.ws_url(request)}/ws/{channel}")
+    token = await services.admission.token(owner, channel)
+    return ChannelAddress(ws_address=f"{services.addresses.ws_url(request)}/ws/{channel}?token={token}")
 
 
 @router.post("/upload-source", openapi_extra=UPLOAD_FORM)
@@ -127,9 +128,14 @@ async def list_sources(
 
 
 @router.get("/{source}")
-async def show_source(source: str, owner: Owner, services: TheServices) -> SourceState:
+async def show_source(
+    source: str,
+    owner: Owner,
+    services: TheServices,
+    wait: Annotated[float, Query(ge=0, le=LONGEST_WAIT_SECONDS, description="answer when the run has ended, or after so many seconds")] = 0,
+) -> SourceState:
     """One source: its state, its timeline, and its result once there is one."""
-    view = await services.sources.show(owner, source_id(source, "id"))
+    view = await services.synchronous.settled(services.sources, owner, source_id(source, "id"), wait)
     return state(view, owner, services.sources.announcer)
 
 

@@ -27,7 +27,7 @@ class RegisterChannel(_Body):
 
 
 class ChannelAddress(Wire):
-    ws_address: str
+    ws_address: str = Field(description="where to watch the channel; it carries a token, so treat it as a password")
 
 
 class SyncSource(_Body):

@@ -9,8 +9,10 @@ from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 
 from app.api.deps import Services, TheSocketServices
 from app.api.errors import from_error
+from app.api.handshake import admitted, subprotocol
 from app.domain.errors import HeadraceError
-from app.domain.ids import ChannelId, OwnerId, channel_id
+from app.domain.ids import ChannelId, OwnerId
+from app.domain.position import Position, start
 
 PATHS = ("/ws/{ws_uuid}", "/user/ws/{ws_uuid}", "/public/ws/{ws_uuid}", "/public/user/ws/{ws_uuid}")
 
@@ -18,15 +20,22 @@ router = APIRouter()
 
 
 async def watch_channel(websocket: WebSocket, ws_uuid: str, services: TheSocketServices) -> None:
-    """History, then live; closed with 1000 when the channel has nothing more to tell. Refused (404, 503) before it is accepted."""
+    """History, then live; closed with 1000 when the channel has nothing more to tell. Refused (400 to 503) before it is accepted."""
     try:
-        channel = channel_id(ws_uuid)
-        owner = await services.access.owner_of(channel)
+        after = start(websocket.query_params.getlist("after"))
+        owner, channel = await admitted(websocket, ws_uuid, services)
     except HeadraceError as error:
         await websocket.send_denial_response(from_error(error))
         return
-    await websocket.accept()
-    telling = asyncio.create_task(_tell(websocket, services, owner, channel))
+    try:
+        await websocket.accept(subprotocol(websocket))
+        await _serve(websocket, services, owner, channel, after)
+    finally:
+        services.sockets.leave(owner, channel)
+
+
+async def _serve(websocket: WebSocket, services: Services, owner: OwnerId, channel: ChannelId, after: Position | None) -> None:
+    telling = asyncio.create_task(_tell(websocket, services, owner, channel, after))
     listening = asyncio.create_task(_listen(websocket))
     _, pending = await asyncio.wait({telling, listening}, return_when=asyncio.FIRST_COMPLETED)
     for task in pending:
@@ -41,8 +50,8 @@ async def watch_channel(websocket: WebSocket, ws_uuid: str, services: TheSocketS
         return
 
 
-async def _tell(websocket: WebSocket, services: Services, owner: OwnerId, channel: ChannelId) -> None:
-    async with aclosing(services.subscribe(owner, channel)) as messages:
+async def _tell(websocket: WebSocket, services: Services, owner: OwnerId, channel: ChannelId, after: Position | None) -> None:
+    async with aclosing(services.subscribe(owner, channel, after)) as messages:
         async for message in messages:
             await websocket.send_text(message.decode())
 

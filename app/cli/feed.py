@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from typing import Any
+from http import HTTPStatus
+from typing import Any, Literal
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import httpx
@@ -18,43 +19,39 @@ _PATIENCE_SECONDS = 60
 _PAUSE_SECONDS = 0.5
 
 
-async def register(client: httpx.AsyncClient, channel: str, *, keep_open: bool) -> str:
-    """Opens the channel; answers the socket's address."""
-    response = await client.post("/public/sources/ws", json={"ws-uuid": channel, "keep-open": keep_open})
-    check(response)
-    return str(response.json()["ws-address"])
+async def register(client: httpx.AsyncClient, channel: str, *, keep_open: bool) -> None:
+    """Opens the channel."""
+    check(await client.post("/public/sources/ws", json={"ws-uuid": channel, "keep-open": keep_open}))
 
 
-def built(connection: Connection, channel: str) -> str:
-    """The address that clients build themselves: it works for a channel whose name is a random UUID."""
-    return f"ws{connection.url.removeprefix('http')}/ws/{channel}"
-
-
-async def follow(address: str, connection: Connection, *, patience_seconds: float = _PATIENCE_SECONDS) -> AsyncIterator[tuple[str, dict[str, Any]]]:
+async def follow(connection: Connection, channel: str, *, patience_seconds: float = _PATIENCE_SECONDS) -> AsyncIterator[tuple[str, dict[str, Any]]]:
     """Each message, raw and parsed, until the server says that all is told (1000).
 
     A lost connection is made again, after the last message seen. Raises Failure when that is refused, or fails for so long.
     """
+    # The key opens every channel of ours, as often as we come back; a token may be good for one time only.
+    address = f"ws{connection.url.removeprefix('http')}/ws/{channel}"
     loop = asyncio.get_running_loop()
     after: str | None = None
     lost_at: float | None = None
     while True:
         try:
             # None: no proxy. True: what the environment says.
-            async with connect(_from(address, after), proxy=None if connection.is_local else True, open_timeout=20) as socket:
+            proxy: Literal[True] | None = None if connection.is_local else True
+            async with connect(_from(address, after), additional_headers=connection.headers, proxy=proxy, open_timeout=20) as socket:
                 lost_at = None
                 async for frame in socket:
                     text = frame if isinstance(frame, str) else frame.decode()
                     event = _parse(text)
                     position = event.get("event-id")
-                    if position and _is_old(position, after):
+                    if position and event.get("event") != "channel.recovered" and _is_old(position, after):
                         continue
                     after = position or after
                     yield text, event
                 return
         except InvalidStatus as error:
             status = error.response.status_code
-            if status < 500:
+            if status < 500 and status != HTTPStatus.TOO_MANY_REQUESTS:
                 raise Failure(f"the socket was refused ({status})") from error
             problem = f"HTTP {status}"
         except (OSError, TimeoutError, ConnectionClosed, InvalidHandshake) as error:

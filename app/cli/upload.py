@@ -75,11 +75,11 @@ async def upload(connection: Connection, targets: Sequence[str], *, console: Con
     with bars(shown) as progress:
         async with connection.client() as client:
             try:
-                address = await feed.register(client, channel, keep_open=True)
+                await feed.register(client, channel, keep_open=True)
             except httpx.HTTPError as error:
                 raise Failure(f"{connection.url}: {reason(error)}") from error
             documents = [Document(target, Bar(progress, target if is_url(target) else Path(target).name)) for target in targets]
-            reading = asyncio.create_task(_read(address, connection, client, documents, as_json=as_json))
+            reading = asyncio.create_task(_read(connection, client, channel, documents, as_json=as_json))
             free = asyncio.Semaphore(AT_ONCE)
             try:
                 good = await asyncio.gather(*(_process(client, channel, document, free, complaints if as_json else None) for document in documents))
@@ -89,10 +89,10 @@ async def upload(connection: Connection, targets: Sequence[str], *, console: Con
     return all(good)
 
 
-async def _read(address: str, connection: Connection, client: httpx.AsyncClient, documents: Sequence[Document], *, as_json: bool) -> None:
+async def _read(connection: Connection, client: httpx.AsyncClient, channel: str, documents: Sequence[Document], *, as_json: bool) -> None:
     by_source = {document.source: document for document in documents}
     try:
-        async for text, event in feed.follow(address, connection):
+        async for text, event in feed.follow(connection, channel):
             if as_json:
                 print(text, flush=True)
             if event.get("recovered") is False:

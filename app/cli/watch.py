@@ -2,30 +2,10 @@
 
 from __future__ import annotations
 
-import uuid
-
-import httpx
-
 from app.cli import feed
-from app.cli.connection import Connection, Failure, reason
+from app.cli.connection import Connection
 
 
 async def watch(connection: Connection, channel: str) -> None:
-    address = feed.built(connection, channel)
-    if not _is_random_uuid(channel):
-        # Such a name needs the token that registering gives.
-        try:
-            async with connection.client() as client:
-                address = await feed.register(client, channel, keep_open=False)
-        except httpx.HTTPError as error:
-            raise Failure(f"{connection.url}: {reason(error)}") from error
-    async for text, _ in feed.follow(address, connection):
+    async for text, _ in feed.follow(connection, channel):
         print(text, flush=True)
-
-
-def _is_random_uuid(name: str) -> bool:
-    try:
-        parsed = uuid.UUID(name)
-    except ValueError:
-        return False
-    return parsed.version == 4 and str(parsed) == name

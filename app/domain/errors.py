@@ -3,10 +3,12 @@
     HeadraceError                     code, status, retryable
     ├── InvalidRequest        400     the request itself is wrong
     ├── Unauthorized          401     no key, a wrong key, two of them
+    ├── Forbidden             403     the socket is not opened like this
     ├── NotFound              404     not there, or another owner's: the answer is the same
     ├── RequestTimeout        408     the body stopped coming
     ├── Conflict              409     the id is taken by other bytes, or was deleted
     ├── TooLarge              413     over a limit
+    ├── TooManySockets        429     over a limit of open sockets; ask again after `retry_after_seconds`
     ├── Unavailable           503     a part of ours is away; ask again after `retry_after_seconds`
     └── ProcessingFailed      422     a run that ended in failure: FAILURES lists the codes
 
@@ -24,6 +26,7 @@ class HeadraceError(Exception):
     status = 500
     code = "internal"
     retryable = False
+    retry_after_seconds: int | None = None
 
     def __init__(self, code: str | None = None, detail: str = "", **fields: object) -> None:
         self.code = code or type(self).code
@@ -40,6 +43,11 @@ class InvalidRequest(HeadraceError):
 class Unauthorized(HeadraceError):
     status = 401
     code = "unauthorized"
+
+
+class Forbidden(HeadraceError):
+    status = 403
+    code = "forbidden"
 
 
 class NotFound(HeadraceError):
@@ -61,6 +69,13 @@ class Conflict(HeadraceError):
 class TooLarge(HeadraceError):
     status = 413
     code = "too_large"
+
+
+class TooManySockets(HeadraceError):
+    status = 429
+    code = "too_many_sockets"
+    retryable = True
+    retry_after_seconds = 10
 
 
 class Unavailable(HeadraceError):

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AwareDatetime, Field, TypeAdapter
 
 from app.domain.ids import SourceId
-from app.domain.source import Kind
+from app.domain.source import Kind, State
 from app.domain.wire import Wire
 
 
@@ -111,9 +111,32 @@ class SourceFailed(_Event):
     attempt: int
 
 
+class SourceSnapshot(_Event):
+    """How a source stands, where its history was lost. No milestone and never an end, so it has no `status`; a state may be one of the ended ones."""
+
+    event: Literal["source.snapshot"] = "source.snapshot"
+    state: State
+    attempt: int = 0
+    stage: str | None = None
+    progress: int = Field(default=0, ge=0, le=100, description="percent of the whole run")
+    result: Outcome | None = None
+    code: str | None = None
+    error: str | None = None
+    retryable: bool | None = None
+
+
+class ChannelRecovered(Wire):
+    """History was lost. Forget your position; a snapshot of each source follows, then what the channel still has."""
+
+    event: Literal["channel.recovered"] = "channel.recovered"
+    recovered: Literal[False] = False
+    at: AwareDatetime = Field(default_factory=lambda: datetime.now(UTC))
+    event_id: str | None = Field(default=None, description="`<epoch>:<offset>`: the new position; absent while the channel has none")
+
+
 Milestone = SourceAccepted | SourceProcessing | SourceSucceeded | SourceFailed
 """Kept in the channel's stream; every reader gets each of them once, in order."""
 
-Event = Annotated[Milestone | SourceProgress, Field(discriminator="event")]
-EVENT: TypeAdapter[Milestone | SourceProgress] = TypeAdapter(Event)
-EVENT_TYPES = (SourceAccepted, SourceProcessing, SourceProgress, SourceSucceeded, SourceFailed)
+Event = Annotated[Milestone | SourceProgress | SourceSnapshot | ChannelRecovered, Field(discriminator="event")]
+EVENT: TypeAdapter[Milestone | SourceProgress | SourceSnapshot | ChannelRecovered] = TypeAdapter(Event)
+EVENT_TYPES = (SourceAccepted, SourceProcessing, SourceProgress, SourceSucceeded, SourceFailed, SourceSnapshot, ChannelRecovered)

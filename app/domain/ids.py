@@ -19,6 +19,8 @@ UploadId = NewType("UploadId", str)
 Fence = NewType("Fence", str)
 
 _CLIENT_ID = re.compile(r"[A-Za-z0-9._-]{1,128}", re.ASCII)
+# Upper case too: `uuidgen` of macOS writes it.
+_RANDOM_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
 
 
 def _client_id(value: str | None, field: str) -> str:
@@ -37,6 +39,11 @@ def source_id(value: str | None, field: str = "source-uuid") -> SourceId:
 def channel_id(value: str | None, field: str = "ws-uuid") -> ChannelId:
     """The client's id of a channel. Raises InvalidRequest (400) when it is absent or outside the alphabet."""
     return ChannelId(_client_id(value, field))
+
+
+def is_random_uuid(channel: ChannelId) -> bool:
+    """Whether the name is a UUIDv4 as RFC 9562 writes it: 122 random bits, which nobody guesses."""
+    return _RANDOM_UUID.fullmatch(channel) is not None
 
 
 def owner_id(organisation: str, user: str) -> OwnerId:

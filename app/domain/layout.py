@@ -72,5 +72,9 @@ def channel_prefix(channel: ChannelId) -> str:
     return f"{CHANNELS}{channel}/"
 
 
+def marker_prefix(channel: ChannelId, owner: OwnerId) -> str:
+    return f"{channel_prefix(channel)}{owner}/"
+
+
 def marker_key(channel: ChannelId, owner: OwnerId, source: SourceId) -> str:
-    return f"{channel_prefix(channel)}{owner}/{source}"
+    return f"{marker_prefix(channel, owner)}{source}"

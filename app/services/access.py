@@ -44,6 +44,17 @@ class Access:
         elif registered.owner != owner:
             raise NotFound(detail="no such channel")
 
+    async def own(self, owner: OwnerId, channel: ChannelId, *, registered: bool) -> None:
+        """The owner's channel of that name is open, whoever has the bare name. Raises NotFound, Unavailable.
+
+        One that Redis does not know is opened again when the caller knows that it was `registered`, or the store's markers say so.
+        """
+        if await self.channels.state(owner, channel) is not None:
+            return
+        if not registered and owner not in await self.offload(self._owners, channel):
+            raise NotFound(detail="no such channel")
+        await self.register(owner, channel, explicit=False)
+
     async def owner_of(self, channel: ChannelId) -> OwnerId:
         """Who the bare name belongs to. Raises NotFound, Unavailable."""
         owner = await self.channels.resolve(channel)

@@ -3,97 +3,103 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+import logging
+from contextlib import suppress
 
+from app.domain.errors import Unavailable
 from app.domain.ids import ChannelId, OwnerId
-from app.ports import LiveFeed
+from app.ports import Channels, LiveFeed
+from app.services.listener import Listener, source_of_progress
+from app.telemetry.metrics import JOINS, LISTENERS
 
-_HELD = 1000
-"""Messages that a listener may be behind. More are dropped: it reads them from the history instead."""
+log = logging.getLogger(__name__)
+
+_SWEEP_SECONDS = 5.0
+"""How often the heads of all channels are looked at: the last message of a burst leaves no gap behind it."""
 
 
-class Listener:
-    """What one reader has not taken yet. `missed` says that something may be lacking: read the history again."""
+class _Room:
+    """Who listens to one channel. `watched` is the one subscription that all of them share."""
 
-    def __init__(self) -> None:
-        self.missed = False
-        self._messages: deque[bytes] = deque()
-        self._something = asyncio.Event()
-
-    def put(self, message: bytes | None) -> None:
-        if message is None or len(self._messages) >= _HELD:
-            self.missed = True
-            self._messages.clear()
-        else:
-            self._messages.append(message)
-        self._something.set()
-
-    async def wait(self, seconds: float) -> bool:
-        """True when there is something, False after so long."""
-        try:
-            async with asyncio.timeout(seconds):
-                await self._something.wait()
-        except TimeoutError:
-            return False
-        return True
-
-    @property
-    def is_behind(self) -> bool:
-        return bool(self._messages)
-
-    def drop_progress(self) -> None:
-        """What was just read is newer than the progress that waits here, and progress never goes back."""
-        self._messages = deque(message for message in self._messages if not message.startswith(b"p"))
-
-    def take(self) -> list[bytes]:
-        self._something.clear()
-        taken = list(self._messages)
-        self._messages.clear()
-        return taken
+    def __init__(self, watched: asyncio.Task[None]) -> None:
+        self.listeners: set[Listener] = set()
+        self.watched = watched
 
 
 class Hub:
     """One per process. Costs Redis one subscription per channel, however many listen; nothing here waits for a reader."""
 
-    def __init__(self, feed: LiveFeed) -> None:
+    def __init__(self, feed: LiveFeed, channels: Channels) -> None:
         self._feed = feed
-        self._listeners: dict[tuple[OwnerId, ChannelId], set[Listener]] = {}
-        self._joining = asyncio.Lock()
+        self._channels = channels
+        self._rooms: dict[tuple[OwnerId, ChannelId], _Room] = {}
 
     async def run(self) -> None:
         """Hand on what arrives, for as long as the process lives."""
-        async for message in self._feed.messages():
-            if message is None:
-                for listeners in self._listeners.values():
-                    for listener in listeners:
-                        listener.put(None)
-            else:
-                owner, channel, body = message
-                for listener in self._listeners.get((owner, channel), ()):
-                    listener.put(body)
+        async with asyncio.TaskGroup() as running:
+            running.create_task(self._feed.run(self._tell, self._missed))
+            running.create_task(self._sweep())
+
+    def _tell(self, owner: OwnerId, channel: ChannelId, message: bytes) -> None:
+        room = self._rooms.get((owner, channel))
+        if room is not None:
+            source = source_of_progress(message)
+            for listener in room.listeners:
+                listener.put(message, source)
+
+    def _missed(self) -> None:
+        for room in self._rooms.values():
+            for listener in room.listeners:
+                listener.miss()
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(_SWEEP_SECONDS)
+            if names := list(self._rooms):
+                with suppress(Unavailable):
+                    for name, head in zip(names, await self._channels.heads(names), strict=True):
+                        room = self._rooms.get(name)
+                        for listener in room.listeners if room else ():
+                            listener.compare(head)
 
     async def join(self, owner: OwnerId, channel: ChannelId) -> Listener:
         """Listen. When this returns, everything published from now on arrives. Raises Unavailable."""
+        JOINS.inc()
+        room = self._rooms.get((owner, channel)) or self._open(owner, channel)
         listener = Listener()
-        async with self._joining:
-            first = (owner, channel) not in self._listeners
-            self._listeners.setdefault((owner, channel), set()).add(listener)
-            if first:
-                try:
-                    await self._feed.watch(owner, channel)
-                except BaseException:
-                    self._drop(owner, channel, listener)
-                    raise
+        room.listeners.add(listener)
+        LISTENERS.inc()
+        try:
+            await asyncio.shield(room.watched)
+        except BaseException:
+            self.leave(owner, channel, listener, room)
+            raise
         return listener
 
-    async def leave(self, owner: OwnerId, channel: ChannelId, listener: Listener) -> None:
-        async with self._joining:
-            if self._drop(owner, channel, listener):
-                await self._feed.unwatch(owner, channel)
+    def leave(self, owner: OwnerId, channel: ChannelId, listener: Listener, room: _Room | None = None) -> None:
+        room = room or self._rooms.get((owner, channel))
+        if room is None or listener not in room.listeners:
+            return
+        room.listeners.discard(listener)
+        LISTENERS.dec()
+        if room.watched.done():
+            self._close_if_empty(owner, channel, room)
 
-    def _drop(self, owner: OwnerId, channel: ChannelId, listener: Listener) -> bool:
-        listeners = self._listeners.get((owner, channel), set())
-        listeners.discard(listener)
-        if listeners:
-            return False
-        return self._listeners.pop((owner, channel), None) is not None
+    def _open(self, owner: OwnerId, channel: ChannelId) -> _Room:
+        """A room stays until its subscription is settled, even when all have left: so a channel is never subscribed and unsubscribed at once."""
+        room = self._rooms[owner, channel] = _Room(asyncio.create_task(self._feed.watch(owner, channel)))
+
+        def settled(watched: asyncio.Task[None]) -> None:
+            if watched.cancelled() or watched.exception() is not None:
+                if self._rooms.get((owner, channel)) is room:
+                    del self._rooms[owner, channel]  # who waits for it is told, who comes later tries anew
+            else:
+                self._close_if_empty(owner, channel, room)
+
+        room.watched.add_done_callback(settled)
+        return room
+
+    def _close_if_empty(self, owner: OwnerId, channel: ChannelId, room: _Room) -> None:
+        if not room.listeners and self._rooms.get((owner, channel)) is room:
+            del self._rooms[owner, channel]
+            self._feed.unwatch(owner, channel)

@@ -37,6 +37,16 @@ class View:
     live: LedgerRecord | None = None
     timeline: tuple[Moment, ...] = ()
 
+    @property
+    def run(self) -> int:
+        of = self.result or self.record
+        return of.run if of else 1
+
+    @property
+    def is_settled(self) -> bool:
+        """The run has ended and its end was said."""
+        return self.result is not None and self.record is None
+
 
 @dataclass(frozen=True, slots=True)
 class Sources:

@@ -13,11 +13,13 @@ from app.ports import ObjectStore
 from app.protocol import inbox
 from app.protocol.outcome import outcome
 from app.services.offload import Offload
+from app.services.sources import Sources, View
 from app.services.subscribe import Subscribe
 
 _LOOK_SECONDS = 5.0
 """How often we look into the store itself: no event comes while Redis is away, or when the run is on another request's channel."""
 _PAUSE_SECONDS = 1.0
+LONGEST_WAIT_SECONDS = 60
 
 
 class StillProcessing(HeadraceError):
@@ -50,6 +52,23 @@ class Synchronous:
                 return await self._wait(owner, channel, source)
         except TimeoutError:
             raise StillProcessing(detail="the source is still being processed") from None
+
+    async def settled(self, sources: Sources, owner: OwnerId, source: SourceId, seconds: float) -> View:
+        """The source when its run has ended, or as it stands after so long. Raises NotFound, Unavailable."""
+        until = asyncio.get_running_loop().time() + seconds
+        while True:
+            view = await sources.show(owner, source)
+            left = until - asyncio.get_running_loop().time()
+            of = view.result or view.record
+            if view.state.is_terminal or left <= 0 or of is None:
+                return view
+            try:
+                async with asyncio.timeout(min(left, _LOOK_SECONDS)):
+                    await self.subscribe.end_of(owner, of.ws_uuid, source, view.run)
+            except (Unavailable, NotFound):
+                await asyncio.sleep(min(left, _PAUSE_SECONDS))
+            except TimeoutError:
+                pass
 
     async def _wait(self, owner: OwnerId, channel: ChannelId, source: SourceId) -> RunResult:
         while True:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from prometheus_client import Counter, Gauge, Histogram
 
 ANSWERS = Counter("headrace_http_answers_total", "Answers of the HTTP API", ["method", "status"])
@@ -9,3 +11,21 @@ ANSWER_SECONDS = Histogram(
     "headrace_http_answer_seconds", "From the first byte of a request to the end of its answer", buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5, 60)
 )
 SOCKETS = Gauge("headrace_sockets", "Open WebSockets")
+LISTENERS = Gauge("headrace_listeners", "Readers of channels: sockets, streams and synchronous calls")
+JOINS = Counter("headrace_joins_total", "Readers that joined a channel")
+HISTORY_READS = Counter("headrace_history_reads_total", "Readings of a channel's history: one at each join, and one for each suspected gap")
+GAPS_HEALED = Counter("headrace_gaps_healed_total", "Readings of the history that found milestones which the live link had not brought")
+HISTORY_LOST = Counter("headrace_history_lost_total", "Readers that were told that a part of the history is gone")
+OVERRUNS = Counter("headrace_listeners_overrun_total", "Readers that fell too far behind, and went on from the history")
+LIVE_RECONNECTS = Counter("headrace_live_reconnects_total", "New connections of the live link to Redis, after the first")
+DELIVERY_SECONDS = Histogram(
+    "headrace_delivery_seconds",
+    "From an event's `at` to when a reader took it from the live link",
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1, 5),
+)
+
+
+def delivered(event: bytes) -> None:
+    """A reader takes the milestone as it comes. Its `at` is its maker's clock: hosts whose clocks differ show that here."""
+    at = event.partition(b'"at":"')[2].partition(b'"')[0].decode()
+    DELIVERY_SECONDS.observe(max(0.0, (datetime.now(UTC) - datetime.fromisoformat(at)).total_seconds()))

@@ -16,11 +16,13 @@ import pytest
 import typer.main
 from jsonschema import Draft202012Validator, ValidationError
 from openapi_spec_validator import validate as validate_openapi
+from prometheus_client import Counter, Gauge, Histogram
 
 from app.cli.__main__ import app as cli
 from app.domain.errors import FAILURES
 from app.domain.events import EVENT, EVENT_TYPES
 from app.settings import PREFIX, Settings
+from app.telemetry import metrics
 from docs import generate
 
 ROOT = Path(__file__).parents[2]
@@ -67,6 +69,12 @@ def test_every_setting_has_its_row() -> None:
 
 def test_openapi_is_valid() -> None:
     validate_openapi(json.loads((DOCS / "openapi.json").read_text()))
+
+
+def test_every_metric_has_its_row() -> None:
+    made = [metric for metric in vars(metrics).values() if isinstance(metric, Counter | Gauge | Histogram)]
+    kinds = [(f"{each.describe()[0].name}{'_total' if isinstance(each, Counter) else ''}", each.describe()[0].type) for each in made]
+    assert sorted((named(name), kind) for name, kind, _ in rows(section(DOCS / "operations.md", "Metrics"))) == sorted(kinds)
 
 
 # ------------------------------------------------------------------------------------------------ events

@@ -112,6 +112,19 @@ def test_milestones_are_read_in_order_from_one_without_a_gap(ledger):
     assert ledger.state(OWNER, WS).head == 7
 
 
+def test_the_heads_of_channels_are_those_of_their_states(ledger):
+    ledger.register(OWNER, WS, explicit=True)
+    tell(ledger, 3)
+    other, unknown = ChannelId("other"), ChannelId("unknown")
+    ledger.register(STRANGER, other, explicit=True)
+    ledger.told(OWNER, unknown, 3)
+    asked = [(OWNER, WS), (STRANGER, WS), (STRANGER, other), (OWNER, unknown), (OWNER, WS)]
+    states = [ledger.state(*one) for one in asked]
+    assert [state and state.head for state in states] == [3, None, 0, None, 3]
+    assert ledger.heads(asked) == [state and (state.epoch, state.head) for state in states]
+    assert ledger.heads([]) == []
+
+
 def test_the_sources_of_a_channel_share_its_offsets(ledger):
     runs = [record(SourceId(name)) for name in "abc"]
     for run in runs:
@@ -164,3 +177,34 @@ def test_an_upload_holds_its_channel_no_longer_than_it_said(ledger):
     assert eventually(lambda: ledger.state(OWNER, WS).busy == 1)
     ledger.pass_time(900)
     assert eventually(lambda: ledger.state(OWNER, WS).busy == 0)
+
+
+def test_the_sources_that_a_channel_told_of_are_known_also_after_their_end(ledger):
+    ledger.accept(OWNER, RUN)
+    ledger.accept(OWNER, record(SourceId("s-2")))
+    ledger.finish(OWNER, RUN, success(RUN), state=State.SUCCEEDED)
+    assert sorted(ledger.sources(OWNER, WS)) == ["s-1", "s-2"]
+    assert ledger.sources(STRANGER, WS) == []
+
+
+def test_whether_its_owner_opened_it_is_known(ledger):
+    ledger.accept(OWNER, RUN)
+    assert not ledger.state(OWNER, WS).registered
+    ledger.register(OWNER, WS, explicit=False)
+    assert not ledger.state(OWNER, WS).registered
+    ledger.register(OWNER, WS, explicit=True)
+    assert ledger.state(OWNER, WS).registered
+
+
+@pytest.mark.parametrize("kind", ["redis", "redis-async"])
+def test_the_first_offset_that_is_kept_is_known_of_a_trimmed_and_of_an_expired_stream(open_ledger, kind):
+    ledger = open_ledger(kind)
+    ledger.register(OWNER, WS, explicit=True)
+    assert ledger.state(OWNER, WS).first == 1
+    tell(ledger, 5)
+    assert ledger.state(OWNER, WS).first == 1
+    stream = ledger.keys.stream(OWNER, WS)
+    ledger.raw.xtrim(stream, minid="4-0", approximate=False)
+    assert ledger.state(OWNER, WS).first == 4
+    ledger.raw.delete(stream)
+    assert (ledger.state(OWNER, WS).first, ledger.state(OWNER, WS).head) == (6, 5)

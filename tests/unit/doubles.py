@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import threading
 from collections import deque
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -26,6 +26,8 @@ from app.services.access import Access
 from app.services.budget import BufferBudget
 from app.services.hub import Hub
 from app.services.offload import Offload
+from app.services.snapshots import Snapshots
+from app.services.sockets import SocketLimits, Sockets
 from app.services.sources import Sources
 from app.services.subscribe import Subscribe
 from app.services.synchronous import Synchronous
@@ -165,7 +167,7 @@ class Feed:
         self.watched.add((owner, channel))
         await asyncio.sleep(0)
 
-    async def unwatch(self, owner: OwnerId, channel: ChannelId) -> None:
+    def unwatch(self, owner: OwnerId, channel: ChannelId) -> None:
         self.watched.discard((owner, channel))
 
     def publish(self, owner: OwnerId, channel: ChannelId, message: bytes) -> None:
@@ -179,12 +181,17 @@ class Feed:
         self._queue.append(None)
         self._more.set()
 
-    async def messages(self) -> AsyncIterator[tuple[OwnerId, ChannelId, bytes] | None]:
+    async def run(self, tell: Callable[[OwnerId, ChannelId, bytes], None], missed: Callable[[], None]) -> None:
         while True:
             await self._more.wait()
             self._more.clear()
             while self._queue:
-                yield self._queue.popleft()
+                message = self._queue.popleft()
+                if message is None:
+                    missed()
+                else:
+                    tell(*message)
+                await asyncio.sleep(0)
 
 
 @dataclass
@@ -202,6 +209,7 @@ class House:
         self.offload = Offload(4)
         self.announcer = announcer()
         self.access = Access(Keys(), self.ledger, self.store, self.offload)
+        self.sockets = Sockets(SocketLimits(2, 3, 4))
         self.accept = Accept(self.store, self.ledger, self.offload, self.announcer)
         self.budget = BufferBudget(self.budget_bytes)
         self.upload = Upload(self.store, self.offload, self.budget, self.access, self.ledger, self.accept, self.policy)
@@ -209,8 +217,9 @@ class House:
 
     async def __aenter__(self) -> House:
         self.feed = Feed()
-        self.hub = Hub(self.feed)
-        self.subscribe = Subscribe(self.ledger, self.hub)
+        self.hub = Hub(self.feed, self.ledger)
+        self.snapshots = Snapshots(self.ledger, self.sources, self.store, self.offload)
+        self.subscribe = Subscribe(self.ledger, self.hub, self.snapshots)
         self.synchronous = Synchronous(self.store, self.offload, self.subscribe, self.sync_seconds)
         self._listening = asyncio.create_task(self.hub.run())
         return self

@@ -213,7 +213,10 @@ class Calls:
         def parse(reply: list[Any]) -> ChannelState | None:
             if not reply:
                 return None
-            head, epoch, mark, keep, busy = reply
-            return ChannelState(owner=owner, head=int(head), epoch=epoch.decode(), mark=int(mark), keep_open=keep == b"1", busy=int(busy))
+            head, epoch, mark, keep, busy, first, registered = reply
+            return ChannelState(
+                owner=owner, head=int(head), epoch=epoch.decode(), mark=int(mark), keep_open=keep == b"1", busy=int(busy), first=int(first),
+                registered=registered == b"1",
+            )  # fmt: skip
 
-        return Call("channel", [k.channel(owner, channel), k.busy(owner, channel), k.receiving(owner, channel)], [], parse)
+        return Call("channel", [k.channel(owner, channel), k.busy(owner, channel), k.receiving(owner, channel), k.stream(owner, channel)], [], parse)

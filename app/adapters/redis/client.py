@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from typing import Any
 
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
@@ -28,6 +29,12 @@ class RedisLocation:
     timeout_seconds: float = 1.0
     """For connecting and for each answer. A failed call is made once more on a new connection: every script may be repeated."""
 
+    @property
+    def options(self) -> dict[str, Any]:
+        """Beside the URL, for redis-py's from_url."""
+        keepalive = {} if self.url.startswith("unix:") else {"socket_keepalive": True}
+        return {"socket_timeout": self.timeout_seconds, "socket_connect_timeout": self.timeout_seconds, **keepalive}
+
 
 # A connection that went stale while idle is noticed by its first command; one repetition mends that. More would only add
 # to the time that a client waits while Redis is away (redis-py's own default is ten).
@@ -36,17 +43,11 @@ _RETRY_ON = (RedisConnectionError,)
 
 
 def connect(location: RedisLocation) -> Redis:
-    return Redis.from_url(
-        location.url, socket_timeout=location.timeout_seconds, socket_connect_timeout=location.timeout_seconds, socket_keepalive=True,
-        health_check_interval=15, retry=Retry(NoBackoff(), _RETRIES, supported_errors=_RETRY_ON),
-    )  # fmt: skip
+    return Redis.from_url(location.url, health_check_interval=15, retry=Retry(NoBackoff(), _RETRIES, supported_errors=_RETRY_ON), **location.options)
 
 
 def connect_async(location: RedisLocation) -> AsyncRedis:
-    return AsyncRedis.from_url(
-        location.url, socket_timeout=location.timeout_seconds, socket_connect_timeout=location.timeout_seconds, socket_keepalive=True,
-        health_check_interval=15, retry=AsyncRetry(NoBackoff(), _RETRIES, supported_errors=_RETRY_ON),
-    )  # fmt: skip
+    return AsyncRedis.from_url(location.url, health_check_interval=15, retry=AsyncRetry(NoBackoff(), _RETRIES, supported_errors=_RETRY_ON), **location.options)
 
 
 @cache

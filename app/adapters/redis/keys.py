@@ -40,6 +40,9 @@ class Keyspace:
     def alias(self, channel: ChannelId) -> str:
         return f"{self.prefix}alias:{channel}"
 
+    def ticket(self, ticket: str) -> str:
+        return f"{self.prefix}ticket:{ticket}"
+
     def channel(self, owner: OwnerId, channel: ChannelId) -> str:
         return f"{self.prefix}channel:{owner}~{channel}"
 

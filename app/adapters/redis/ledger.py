@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, TypeVar, cast
 
 from redis import Redis
@@ -135,11 +136,31 @@ class AsyncRedisLedger:
             owner = await self._redis.get(self._calls.keys.alias(channel))
         return OwnerId(owner.decode()) if owner else None
 
+    async def put_ticket(self, ticket: str, owner: OwnerId, channel: ChannelId, *, seconds: int) -> None:
+        with unavailable():
+            await self._redis.set(self._calls.keys.ticket(ticket), f"{owner}~{channel}", nx=True, ex=seconds)
+
+    async def take_ticket(self, ticket: str) -> tuple[OwnerId, ChannelId] | None:
+        with unavailable():
+            found = await self._redis.getdel(self._calls.keys.ticket(ticket))
+        if found is None:
+            return None
+        owner, _, channel = found.decode().partition("~")
+        return OwnerId(owner), ChannelId(channel)
+
     async def receiving(self, owner: OwnerId, channel: ChannelId, upload: UploadId, *, seconds: int) -> None:
         await self._run(self._calls.receiving(owner, channel, upload, seconds))
 
     async def state(self, owner: OwnerId, channel: ChannelId) -> ChannelState | None:
         return await self._run(self._calls.state(owner, channel))
+
+    async def heads(self, channels: Sequence[tuple[OwnerId, ChannelId]]) -> list[tuple[str, int] | None]:
+        with unavailable():
+            async with self._redis.pipeline(transaction=False) as pipe:
+                for owner, channel in channels:
+                    pipe.hmget(self._calls.keys.channel(owner, channel), "e", "n")
+                answers = await pipe.execute()
+        return [(epoch.decode(), int(head)) if epoch else None for epoch, head in answers]
 
     async def told(self, owner: OwnerId, channel: ChannelId, offset: int) -> None:
         await self._run(self._calls.told(owner, channel, offset))
@@ -148,6 +169,11 @@ class AsyncRedisLedger:
         with unavailable():
             entries = await self._redis.xrange(self._calls.keys.stream(owner, channel), min=f"{after + 1}-0", count=limit)
         return [(int(entry.partition(b"-")[0]), fields[b"d"]) for entry, fields in entries]
+
+    async def sources(self, owner: OwnerId, channel: ChannelId) -> list[SourceId]:
+        with unavailable():
+            fields = await self._redis.hkeys(self._calls.keys.channel(owner, channel))
+        return [SourceId(field[2:].decode()) for field in fields if field.startswith(b"s:")]
 
     async def latest_progress(self, owner: OwnerId, channel: ChannelId) -> list[bytes]:
         with unavailable():

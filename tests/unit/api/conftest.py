@@ -8,9 +8,11 @@ from starlette.types import ASGIApp
 
 from app.api.addresses import Addresses
 from app.api.deps import Services
+from app.api.origins import Origins
 from app.bootstrap import build
+from app.services.admission import Admission
 from app.settings import Settings
-from tests.unit.doubles import SECRET, House
+from tests.unit.doubles import NOW, SECRET, House
 
 
 def application(house: House, **settings: object) -> ASGIApp:
@@ -24,7 +26,11 @@ def application(house: House, **settings: object) -> ASGIApp:
         "http://127.0.0.1:8811", known.public_url, [name.lower() for name in known.allowed_hosts], [ip_network(net) for net in known.trusted_proxies]
     )
     api.state.services = Services(
-        access=house.access, upload=house.upload, sources=house.sources, subscribe=house.subscribe, channels=house.ledger, ledger=house.ledger,
+        access=house.access,
+        admission=Admission(house.access, house.ledger, [SECRET], lambda: NOW, 60, known.ws_tickets),
+        sockets=house.sockets,
+        origins=Origins(known.cors_origins),
+        upload=house.upload, sources=house.sources, subscribe=house.subscribe, snapshots=house.snapshots, channels=house.ledger, ledger=house.ledger,
         store=house.store, offload=house.offload, addresses=addresses, synchronous=house.synchronous, secrets=[SECRET], proxy_downloads=True,
     )  # fmt: skip
     return built

@@ -1,22 +1,25 @@
 import asyncio
 import json
+from datetime import timedelta
 
 import pytest
 
 from app.api.public_sources import PREFIXES
 from app.domain.layout import result_key
 from app.domain.policy import JSON_BODY_BYTES
+from app.domain.tokens import issue
 from app.protocol import inbox
 from app.services import synchronous
 from tests.unit.api.asgi import WHO, multipart, request
 from tests.unit.api.conftest import application
-from tests.unit.doubles import ADA, CHANNEL, KEY, SOURCE, USER, House, a_failure, a_success, announcer, contents
+from tests.unit.doubles import ADA, CHANNEL, KEY, NOW, SECRET, SOURCE, USER, House, a_failure, a_success, announcer, contents
 
 pytestmark = pytest.mark.anyio
 
 FORM, FORM_TYPE = multipart(("ws-uuid", CHANNEL), ("source-uuid", SOURCE), ("file", b"hello", "a.txt"))
 SYNC_FORM, _ = multipart(("source-id", SOURCE), ("file", b"hello", "a.txt"))
 WS = json.dumps({"ws-uuid": CHANNEL}).encode()
+TOKEN = issue(SECRET, ADA, CHANNEL, NOW + timedelta(seconds=60))
 CALLS = [
     ("POST", "/ws", WS, "application/json"),
     ("POST", "/upload-source", FORM, FORM_TYPE),
@@ -101,7 +104,7 @@ async def test_a_header_that_old_clients_send_is_ignored(app):
 @pytest.mark.parametrize("content_type", ["application/json", "application/x-www-form-urlencoded", "text/plain", ""])
 async def test_a_json_body_works_whatever_its_type_says(app, house, content_type):
     answer = await request(app, "POST", "/public/sources/ws", [WS], headers=WHO | ({"content-type": content_type} if content_type else {}))
-    assert (answer.status, answer.json()) == (200, {"ws-address": f"ws://127.0.0.1:8811/ws/{CHANNEL}"})
+    assert (answer.status, answer.json()) == (200, {"ws-address": f"ws://127.0.0.1:8811/ws/{CHANNEL}?token={TOKEN}"})
     assert await house.ledger.resolve(CHANNEL) == ADA
 
 
@@ -110,7 +113,7 @@ async def test_the_address_is_named_as_the_outside_calls_us(house):
     forwarded = WHO | {"host": "inner:80", "x-forwarded-host": "up.example", "x-forwarded-proto": "https"}
     for client, address in (("10.1.2.3", "wss://up.example/ws/w-1"), ("192.0.2.1", "ws://127.0.0.1:8811/ws/w-1")):
         answer = await request(app, "POST", "/public/sources/ws", [WS], headers=forwarded, client=client)
-        assert answer.json() == {"ws-address": address}
+        assert answer.json() == {"ws-address": f"{address}?token={TOKEN}"}
 
 
 @pytest.mark.parametrize(("body", "keeps"), [({"keep-open": True}, True), ({"keep-open": False}, False), ({}, False), ({"unknown": 1}, False)])

@@ -25,6 +25,7 @@ class FakeHeadrace:
         self.messages = []
         self.at_once = self.most_at_once = 0
         self.sockets = 0
+        self.handshakes = []
         self.over = False
         self.app = Starlette(
             routes=[
@@ -58,6 +59,7 @@ class FakeHeadrace:
 
     async def tell(self, websocket):
         self.sockets += 1
+        self.handshakes.append((websocket.headers.get("x-api-key"), websocket.headers.get("x-user-id")))
         await websocket.accept()
         try:
             told = 0

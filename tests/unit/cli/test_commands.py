@@ -32,10 +32,11 @@ def test_watch_prints_until_the_server_closes(fake, run):
     assert fake.registered == []
 
 
-def test_watch_of_a_name_that_is_no_random_uuid_registers_it(fake, run):
+@pytest.mark.parametrize("name", ["abc-123", UUID])
+def test_watch_shows_its_key_on_the_handshake_and_registers_nothing(fake, run, name):
     fake.messages = ["close"]
-    assert run("watch", "abc-123").exit_code == 0
-    assert fake.registered == [{"ws-uuid": "abc-123", "keep-open": False}]
+    assert run("watch", name).exit_code == 0
+    assert (fake.registered, fake.handshakes) == ([], [("hr_k", "anna")])
 
 
 def test_show_tells_the_timeline_in_seconds(fake, run):

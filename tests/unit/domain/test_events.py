@@ -3,7 +3,19 @@ import json
 import pytest
 from pydantic import ValidationError
 
-from app.domain.events import EVENT, EVENT_TYPES, Outcome, SourceAccepted, SourceFailed, SourceProcessing, SourceProgress, SourceSucceeded
+from app.domain.events import (
+    EVENT,
+    EVENT_TYPES,
+    ChannelRecovered,
+    Outcome,
+    SourceAccepted,
+    SourceFailed,
+    SourceProcessing,
+    SourceProgress,
+    SourceSnapshot,
+    SourceSucceeded,
+)
+from app.domain.source import State
 from tests.unit.doubles import NOW, SOURCE
 
 COMMON = {"source_uuid": SOURCE, "run": 1, "at": NOW}
@@ -14,6 +26,8 @@ EVENTS = [
     SourceProgress(**COMMON, message="Reading", type="url-upload", attempt=1, stage="fetch", progress=10, stage_progress=25),
     SourceSucceeded(**COMMON, result=OUTCOME, type="file-upload", attempt=1),
     SourceFailed(**COMMON, error="File too large", type="file-upload", code="too_large", retryable=False, attempt=1),
+    SourceSnapshot(**COMMON, state=State.PROCESSING, attempt=1, stage="fetch", progress=10),
+    ChannelRecovered(at=NOW, event_id="e:1"),
 ]
 # The contract's own examples, word for word.
 CONTRACT = [
@@ -22,6 +36,8 @@ CONTRACT = [
     None,
     {"result": {"source-id": SOURCE, "filename": "document.pdf", "url": "https://h/d/x", "size": 12345}, "type": "file-upload", "source-uuid": SOURCE, "status": "success"},
     {"result": "Error", "error": "File too large", "type": "file-upload", "source-uuid": SOURCE, "status": "failure"},
+    None,
+    None,
 ]  # fmt: skip
 
 
@@ -52,6 +68,8 @@ OURS = {"source-uuid", "run", "at", "event", "type", "status", "attempt"}
                 OURS | {"message", "stage", "progress", "stage-progress"},
                 OURS | {"result", "progress"},
                 OURS | {"result", "error", "code", "retryable"},
+                OURS - {"type", "status"} | {"state", "stage", "progress"},
+                {"event", "recovered", "at", "event-id"},
             ],
             strict=True,
         )

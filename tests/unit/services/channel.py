@@ -61,9 +61,9 @@ class Channel:
 
 
 @contextlib.asynccontextmanager
-async def reader(house, into: list[bytes], owner=ADA):
+async def reader(house, into: list[bytes], owner=ADA, after=None):
     async def read():
-        async with contextlib.aclosing(house.subscribe(owner, CHANNEL)) as messages:
+        async with contextlib.aclosing(house.subscribe(owner, CHANNEL, after)) as messages:
             async for message in messages:
                 into.append(message)
 
@@ -73,6 +73,10 @@ async def reader(house, into: list[bytes], owner=ADA):
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+
+
+def milestones(heard: list[bytes]) -> list[bytes]:
+    return [message for message in heard if message.startswith(b'{"event-id"')]
 
 
 async def until(what):

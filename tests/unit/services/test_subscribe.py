@@ -6,7 +6,7 @@ import pytest
 from app.domain.errors import NotFound, Unavailable
 from app.domain.events import SourceProcessing
 from app.domain.ids import SourceId
-from app.services import subscribe
+from app.services import hub, subscribe
 from app.services.subscribe import is_end
 from tests.unit.doubles import ADA, CHANNEL, EVE, SOURCE, House, a_failure, a_record, a_success, announcer
 from tests.unit.services.channel import Channel, reader, until
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.anyio
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch):
     monkeypatch.setattr(subscribe, "LINGER_SECONDS", 0.02)
-    monkeypatch.setattr(subscribe, "_SWEEP_SECONDS", 0.02)
+    monkeypatch.setattr(hub, "_SWEEP_SECONDS", 0.02)
 
 
 @pytest.fixture
@@ -106,7 +106,7 @@ async def test_redis_away_is_said_before_the_first_message(house, channel):
     house.feed.refuses = True
     with pytest.raises(Unavailable):
         await anext(house.subscribe(ADA, CHANNEL))
-    assert house.hub._listeners == {}
+    assert house.hub._rooms == {}
 
 
 async def test_who_leaves_in_the_middle_of_the_history_was_not_told_the_rest(house, channel):
@@ -126,7 +126,7 @@ async def test_who_leaves_in_the_middle_of_the_history_was_not_told_the_rest(hou
 
 
 async def test_progress_is_told_at_a_join_and_live_and_never_goes_back(house, channel, monkeypatch):
-    monkeypatch.setattr(subscribe, "_SWEEP_SECONDS", 60)
+    monkeypatch.setattr(hub, "_SWEEP_SECONDS", 60)
     await channel.open()
     channel.progress(10)
     latest = house.ledger.latest_progress

@@ -2,15 +2,17 @@
 
 import asyncio
 import contextlib
+import json
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from prometheus_client import REGISTRY
 
 from app.domain.errors import Unavailable
-from app.services import hub, subscribe
+from app.services import hub, listener, subscribe
 from tests.unit.doubles import ADA, CHANNEL, House
-from tests.unit.services.channel import Channel, reader, until
+from tests.unit.services.channel import Channel, milestones, reader, until
 
 pytestmark = pytest.mark.anyio
 
@@ -18,7 +20,7 @@ pytestmark = pytest.mark.anyio
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch):
     monkeypatch.setattr(subscribe, "LINGER_SECONDS", 0.02)
-    monkeypatch.setattr(subscribe, "_SWEEP_SECONDS", 0.02)
+    monkeypatch.setattr(hub, "_SWEEP_SECONDS", 0.02)
 
 
 @pytest.fixture
@@ -73,7 +75,7 @@ async def test_a_history_of_many_pages_that_breaks_off_is_read_again_from_where_
 
 
 async def test_a_connection_that_is_lost_while_the_history_is_read_is_not_forgotten(house, channel, monkeypatch):
-    monkeypatch.setattr(subscribe, "_SWEEP_SECONDS", 60)
+    monkeypatch.setattr(hub, "_SWEEP_SECONDS", 60)
     await channel.open()
     heard: list[bytes] = []
     read = house.ledger.read
@@ -98,7 +100,7 @@ async def test_a_connection_that_is_lost_while_the_history_is_read_is_not_forgot
 
 
 async def test_a_gap_in_the_offsets_makes_it_read_the_history_at_once(house, channel, monkeypatch):
-    monkeypatch.setattr(subscribe, "_SWEEP_SECONDS", 60)
+    monkeypatch.setattr(hub, "_SWEEP_SECONDS", 60)
     await channel.open()
     heard: list[bytes] = []
     async with reader(house, heard):
@@ -109,7 +111,29 @@ async def test_a_gap_in_the_offsets_makes_it_read_the_history_at_once(house, cha
     assert heard == channel.stream.stream
 
 
-async def test_a_wiped_channel_begins_anew_and_all_of_it_is_told(house, channel):
+async def test_gaps_histories_and_delays_are_counted(house, channel, monkeypatch):
+    monkeypatch.setattr(hub, "_SWEEP_SECONDS", 60)
+
+    def counts():
+        names = ("history_reads_total", "gaps_healed_total", "delivery_seconds_count")
+        return [REGISTRY.get_sample_value(f"headrace_{name}") for name in names]
+
+    await channel.open()
+    heard: list[bytes] = []
+    before = counts()
+    async with reader(house, heard):
+        for publish in (True, False):
+            await until(lambda: len(heard) == channel.head)
+            channel.append(publish=publish)
+        await asyncio.sleep(0.01)
+        channel.append()
+        await until(lambda: len(heard) == channel.head)
+        house.feed.lose()
+        await until(lambda: counts()[0] == before[0] + 3)
+        assert counts() == [before[0] + 3, before[1] + 1, before[2] + 1], "a join, a gap, a reconnect; healed once; one came live"
+
+
+async def test_a_wiped_channel_begins_anew_which_is_said_and_all_of_it_is_told(house, channel):
     await channel.open()
     channel.append()
     heard: list[bytes] = []
@@ -118,10 +142,11 @@ async def test_a_wiped_channel_begins_anew_and_all_of_it_is_told(house, channel)
         house.ledger.memory.wipe()
         await channel.open("s-2")
         channel.published()
-        await until(lambda: len(heard) == 3)
+        await until(lambda: channel.stream.stream[0] in heard)
         await channel.finish()
         await asyncio.wait_for(reading, 20)
-    assert heard[2:] == channel.stream.stream
+    assert json.loads(heard[2])["recovered"] is False
+    assert milestones(heard[2:]) == channel.stream.stream
 
 
 STEPS = st.lists(st.sampled_from(["append", "append unheard", "late", "lose", "join", "wait", "flood"]), max_size=25)
@@ -172,12 +197,12 @@ def test_every_reader_gets_every_milestone_once_and_in_order_whatever_happens_on
             await asyncio.wait_for(asyncio.gather(*(task for task, _ in readers)), 20)
             for _, heard in readers:
                 assert heard == channel.stream.stream
-            assert house.hub._listeners == {}
+            assert house.hub._rooms == {}
             assert house.feed.watched == set()
 
-    held = hub._HELD
-    hub._HELD = 5
+    held = listener._HELD
+    listener._HELD = 5
     try:
         asyncio.run(scenario())
     finally:
-        hub._HELD = held
+        listener._HELD = held

@@ -1,6 +1,8 @@
--- What a reader needs to know of a channel: n, e, mark, keep, and how many sources are open or being received. Empty: not registered.
--- KEYS channel, busy, receiving
-local h = redis.call('HMGET', KEYS[1], 'n', 'e', 'mark', 'keep')
+-- What a reader needs to know of a channel: n, e, mark, keep, how many sources are open or being received, the first offset kept, reg.
+-- Empty: not registered.  KEYS channel, busy, receiving, stream
+local h = redis.call('HMGET', KEYS[1], 'n', 'e', 'mark', 'keep', 'reg')
 if not h[2] then return {} end
 redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', now)
-return {h[1], h[2], h[3], h[4] or '0', redis.call('SCARD', KEYS[2]) + redis.call('ZCARD', KEYS[3])}
+local first = redis.call('XRANGE', KEYS[4], '-', '+', 'COUNT', 1)[1]
+local offset = first and string.match(first[1], '%d+') or h[1] + 1
+return {h[1], h[2], h[3], h[4] or '0', redis.call('SCARD', KEYS[2]) + redis.call('ZCARD', KEYS[3]), tonumber(offset), h[5] or '0'}

@@ -1,0 +1,39 @@
+"""The handshake of a channel's socket: everything that is decided before it is accepted."""
+
+from __future__ import annotations
+
+from fastapi import WebSocket
+
+from app.api.deps import Services
+from app.domain.errors import Forbidden
+from app.domain.ids import ChannelId, OwnerId, channel_id
+
+_SUBPROTOCOL = "headrace"
+_TOKEN = "headrace.token."  # noqa: S105 - a prefix, not a password
+
+
+async def admitted(websocket: WebSocket, ws_uuid: str, services: Services) -> tuple[OwnerId, ChannelId]:
+    """Whose channel the client may watch, counted as one more socket of it: whoever calls this calls `services.sockets.leave`.
+
+    Raises InvalidRequest, Unauthorized, Forbidden, NotFound, TooManySockets, Unavailable; then nothing is counted.
+    """
+    headers = websocket.headers
+    if not services.origins.allow(headers.getlist("origin"), services.addresses.base_url(websocket)):
+        raise Forbidden("origin_refused", "pages of this origin may not connect; HEADRACE_CORS_ORIGINS lists those that may")
+    channel = channel_id(ws_uuid)
+    owner = await services.admission.admit(channel, api_keys=headers.getlist("x-api-key"), user_ids=headers.getlist("x-user-id"), token=_token(websocket))
+    services.sockets.enter(owner, channel)
+    return owner, channel
+
+
+def subprotocol(websocket: WebSocket) -> str | None:
+    """What to answer: our own name where it was offered. Never the one that carries the token."""
+    return _SUBPROTOCOL if _SUBPROTOCOL in websocket.scope.get("subprotocols", ()) else None
+
+
+def _token(websocket: WebSocket) -> str | None:
+    """From the subprotocol, which no log and no history of a browser has; else from the query."""
+    for offered in websocket.scope.get("subprotocols", ()):
+        if offered.startswith(_TOKEN):
+            return str(offered.removeprefix(_TOKEN))
+    return websocket.query_params.get("token")
