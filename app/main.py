@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import gc
 import socket
 import sys
 from contextlib import suppress
@@ -18,17 +17,9 @@ from app.domain.errors import HeadraceError
 from app.telemetry import logging
 
 
-class _Server(uvicorn.Server):
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """What was loaded by now lives as long as the process: full collections that walked it held up every request for 0.2 s."""
-        await super().startup(sockets)
-        gc.collect()
-        gc.freeze()
-
-
 def server(settings: configuration.Settings) -> uvicorn.Server:
     """uvicorn as we run it everywhere. X-Forwarded-* are read by api/addresses.py, from trusted proxies only."""
-    return _Server(
+    return uvicorn.Server(
         uvicorn.Config(
             build(settings),
             host=settings.host,
