@@ -128,7 +128,8 @@ def _worker(index: int, data: DataDir, environ: Mapping[str, str]) -> Command:
     argv = _python("celery", "-A", "worker.celery_app", "worker", *options, *soft_stop)
     # SIGTERM then means: stop now, put back what you are at.
     environ = {**environ, "REMAP_SIGTERM": "SIGQUIT"}
-    return Command(f"worker{index + 1}", "worker", argv, environ, ready_line="worker ready: ", stop_seconds=7.5)
+    # Clients wait for the API, and nobody waits for a worker: on a busy laptop uploads are still answered at once.
+    return Command(f"worker{index + 1}", "worker", argv, environ, ready_line="worker ready: ", stop_seconds=7.5, nice=5)
 
 
 def _flower(port: int, environ: Mapping[str, str]) -> Command:

@@ -43,6 +43,8 @@ class Command:
     """Before the first restart; doubled each time until it has run for 30 s."""
     quiet: bool = False
     """Nothing of it goes to the terminal."""
+    nice: int = 0
+    """How much it steps back for others when the processors are busy (0 to 19)."""
 
 
 class Child:
@@ -128,7 +130,7 @@ class Child:
                 env=dict(self.command.environ),
                 pass_fds=self.command.fds,
                 start_new_session=True,
-                preexec_fn=_die_with_parent(),
+                preexec_fn=_before_exec(self.command.nice),
             )
         except OSError:
             os.close(reading)
@@ -197,18 +199,21 @@ def _kill_group(pid: int) -> None:
         os.killpg(pid, signal.SIGKILL)
 
 
-def _die_with_parent() -> Callable[[], None] | None:
-    """Run in the child, between fork and exec: the kernel kills it when the supervisor dies, however that happens. Linux only.
+def _before_exec(nice: int) -> Callable[[], None]:
+    """Run in the child, between fork and exec: it steps back if it is told to, and on Linux it dies with its parent.
 
     Children must be started by the main thread, since the kernel means the thread that forked.
     """
-    if sys.platform != "linux":
-        return None
-    libc, parent = ctypes.CDLL(None), os.getpid()
+    linux = sys.platform == "linux"
+    libc, parent = ctypes.CDLL(None) if linux else None, os.getpid()
 
-    def arm() -> None:
+    def prepare() -> None:
+        if nice:
+            os.nice(nice)
+        if libc is None:
+            return
         libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         if os.getppid() != parent:  # it died before we asked
             os._exit(1)
 
-    return arm
+    return prepare

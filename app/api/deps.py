@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Annotated, cast
 
 from fastapi import Depends, Request, WebSocket
-from starlette.requests import ClientDisconnect, HTTPConnection
+from starlette.requests import HTTPConnection
 
 from app.api.addresses import Addresses
 from app.api.origins import Origins
@@ -90,16 +90,15 @@ class BodyCut(Exception):
 
 async def body(request: Request, *, stall_seconds: float) -> AsyncIterator[bytes]:
     """The body as it comes. Raises BodyCut, and RequestTimeout when nothing comes for so long."""
-    stream = request.stream()
-    while True:
+    more = True
+    while more:
         try:
             async with asyncio.timeout(stall_seconds):
-                chunk = await anext(stream)
-        except StopAsyncIteration:
-            return
+                message = await request.receive()
         except TimeoutError:
             raise RequestTimeout(detail="the body stopped coming") from None
-        except ClientDisconnect:
-            raise BodyCut from None
-        if chunk:
+        if message["type"] == "http.disconnect":
+            raise BodyCut
+        more = message.get("more_body", False)
+        if chunk := message.get("body"):
             yield chunk

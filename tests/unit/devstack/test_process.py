@@ -232,3 +232,13 @@ def test_children_die_with_a_supervisor_that_is_killed(tmp_path, read_pid, event
         finally:
             supervisor.kill()
     eventually(lambda: processes.look(pid) is None)
+
+
+def test_a_child_steps_back_when_it_is_told_to(child, command):
+    source = "import os, time; print('nice', os.nice(0)); time.sleep(600)"
+
+    async def go():
+        async with running(child(command(source, nice=7, ready_line=f"nice {os.nice(0) + 7}"))) as it:
+            assert processes.look(it.pid)
+
+    asyncio.run(go())
