@@ -16,6 +16,8 @@ from app.domain.position import Position, start
 
 PATHS = ("/ws/{ws_uuid}", "/user/ws/{ws_uuid}", "/public/ws/{ws_uuid}", "/public/user/ws/{ws_uuid}")
 
+_CANCEL_SECONDS = 5
+
 router = APIRouter()
 
 
@@ -40,7 +42,11 @@ async def _serve(websocket: WebSocket, services: Services, owner: OwnerId, chann
     _, pending = await asyncio.wait({telling, listening}, return_when=asyncio.FIRST_COMPLETED)
     for task in pending:
         task.cancel()
-    await asyncio.gather(*pending, return_exceptions=True)
+    # Bounded: redis-py may lose a cancellation that meets a command which was just sent, and the task then ends with its next answer.
+    if pending:
+        await asyncio.wait(pending, timeout=_CANCEL_SECONDS)
+    for task in (task for task in pending if task.done()):
+        _ = task.cancelled() or task.exception()  # looked at, or the loop complains
     if telling in pending:
         return
     try:
