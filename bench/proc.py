@@ -1,0 +1,47 @@
+"""CPU time and memory of another process, from /proc."""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+from typing import Self
+
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def cpu_seconds(pid: int) -> float:
+    """User and system time of all its threads so far, in ticks of 10 ms."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICKS
+
+
+def rss_mib(pid: int) -> float:
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) / 1024
+    raise ProcessLookupError(pid)
+
+
+class Watch:
+    """What a process used from `with` to the end of its block: `cpu_seconds`, and `growth_mib` at its highest."""
+
+    def __init__(self, pid: int, *, every_seconds: float = 0.02) -> None:
+        self._pid, self._every = pid, every_seconds
+        self._stop = threading.Event()
+        self.cpu_seconds = self.growth_mib = 0.0
+
+    def __enter__(self) -> Self:
+        self._rss, self._cpu = rss_mib(self._pid), cpu_seconds(self._pid)
+        self._thread = threading.Thread(target=self._look)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+        self.cpu_seconds = cpu_seconds(self._pid) - self._cpu
+
+    def _look(self) -> None:
+        while not self._stop.wait(self._every):
+            self.growth_mib = max(self.growth_mib, rss_mib(self._pid) - self._rss)
