@@ -7,7 +7,7 @@ COVERAGE ?=
 BIN := .venv/bin
 RUN := .venv/.run
 DEV := .venv/.dev
-COMPILE := uv pip compile --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url --custom-compile-command 'make pins' --quiet pyproject.toml
+COMPILE := uv pip compile --universal --python-version 3.11 --generate-hashes --no-annotate --custom-compile-command 'make pins' --quiet pyproject.toml
 CORPUS := ../shared/corpus
 
 .DEFAULT_GOAL := help

@@ -163,17 +163,19 @@ def test_two_stacks_and_a_foreign_celery_app_share_a_redis(tmp_path: Path, redis
     foreign = redis.client(decode_responses=False)
     foreign.lpush("celery", b"a foreign message")
     foreign.set("unacked", b"foreign")
+    same = str(uuid.uuid4())
     stacks = [Stack(tmp_path / name, redis_url=redis.url, redis_prefix=f"{name}:", deployment=name, workers="1").start() for name in ("one", "two")]
     try:
         sources = {}
         for stack in stacks:
             with stack.client() as client:
-                channel = client.register("same-name")
+                client.register(same)
+                channel = same
                 sources[stack] = client.upload(channel, stack.folder.name.encode(), source="same-id")
         for stack in stacks:
             with stack.client() as client:
                 assert client.wait("same-id")["result"]["text"]["preview"] == stack.folder.name
-                assert len(ends(client.watch("same-name"))) == 1
+                assert len(ends(client.watch(same))) == 1
         keys = {key.decode() for key in foreign.keys("*")}
         assert {key for key in keys if not key.startswith(("one:", "two:"))} == {"celery", "unacked"}
         assert foreign.lrange("celery", 0, -1) == [b"a foreign message"]
