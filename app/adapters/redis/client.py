@@ -62,7 +62,7 @@ def unavailable() -> Iterator[None]:
     """Redis' failures as ours: it is away, frozen, loading or full."""
     try:
         yield
-    except (RedisError, OSError) as error:
+    except (RedisError, OSError, RuntimeError) as error:  # uvloop says RuntimeError of a transport that was closed under redis-py
         if type(error) is ResponseError:  # full, read-only and the like; or a fault in a script of ours, which must not look like an outage only
             log.error("Redis refused: %s", error)  # noqa: TRY400 - the text says it all
         raise Unavailable("redis_unavailable", f"Redis did not answer: {type(error).__name__}") from error

@@ -14,7 +14,7 @@ from functools import partial
 from redis.asyncio import Redis as AsyncRedis
 from redis.exceptions import RedisError
 
-from app.adapters.redis.client import RedisLocation
+from app.adapters.redis.client import RedisLocation, unavailable
 from app.adapters.redis.keys import Keyspace
 from app.adapters.redis.live_connection import LiveConnection
 from app.domain.errors import Unavailable
@@ -130,7 +130,7 @@ class RedisLiveFeed:
 
     async def _beat(self) -> None:
         while True:
-            with suppress(RedisError, OSError):  # then the silence tells
+            with suppress(Unavailable), unavailable():  # then the silence tells
                 await self._commands.publish(self._own.decode(), b"")
             await asyncio.sleep(self._terms.beat)
 
