@@ -111,7 +111,7 @@ async def _lifespan(api: FastAPI) -> AsyncIterator[None]:
     sources = Sources(store, ledger, offload, announce)
     snapshots = Snapshots(ledger, sources, store, offload)
     subscribe = Subscribe(ledger, hub, snapshots)
-    policy = UploadPolicy(settings.max_upload_bytes, settings.body_stall_seconds)
+    policy = UploadPolicy(settings.max_upload_bytes, settings.body_stall_seconds, settings.max_request_bytes or 0)
     api.state.services = Services(
         access=access,
         admission=Admission(access, ledger, settings.secrets, lambda: datetime.now(UTC), settings.events_ttl_seconds, settings.ws_tickets),

@@ -13,7 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
-from app.domain.events import Milestone, SourceProgress
+from app.domain.events import Milestone, SourceProgress, SourceReceiving
 from app.domain.ids import ChannelId, Fence, OwnerId, SourceId, UploadId
 from app.domain.results import Moment
 from app.domain.source import InboxRecord, State
@@ -148,6 +148,13 @@ class ChannelState:
     """Offset of the first milestone that is kept; head + 1 when none is."""
     registered: bool = True
     """Its owner opened it; else an upload did, or it was opened anew after a wipe."""
+    expected: int = 0
+    ended: int = 0
+    """Sources whose latest run has ended since the count began (`Channels.register`), of so many that its owner waits for (0: not said)."""
+
+    @property
+    def waits_for_more(self) -> bool:
+        return bool(self.busy) or self.keep_open or self.ended < self.expected
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +200,7 @@ class Ledger(Protocol):
         """Tell readers how far the run is. Dropped (False) when the run is not ours or the number would go back."""
 
     def finish(self, owner: OwnerId, record: InboxRecord, event: Milestone, *, state: State) -> bool:
-        """Say the end, once per (source, run) and channel, and close the run. False when it was said already."""
+        """Say the end (and the Batch), once per (source, run) and channel, and close the run. False when it was said already."""
 
     def record(self, owner: OwnerId, source: SourceId) -> LedgerRecord | None:
         """The source's latest run as the ledger knows it; None when it does not."""
@@ -223,10 +230,10 @@ class Ledger(Protocol):
 class Channels(Protocol):
     """Channels as the API sees them (asynchronous)."""
 
-    async def register(self, owner: OwnerId, channel: ChannelId, *, explicit: bool, keep_open: bool | None = None) -> Registration:
+    async def register(self, owner: OwnerId, channel: ChannelId, *, explicit: bool, keep_open: bool | None = None, expect: int | None = None) -> Registration:
         """Open the channel, unless its bare name is another's (then nothing changes).
 
-        A second explicit registration (POST …/ws) moves the mark to what readers were told before; an upload's moves nothing.
+        A later explicit one (POST …/ws) moves the mark to what readers were told, and counts anew unless it only comes back (docs/adr/0013).
         """
 
     async def restore(self, owner: OwnerId, channel: ChannelId) -> None:
@@ -246,6 +253,9 @@ class Channels(Protocol):
 
     async def receiving(self, owner: OwnerId, channel: ChannelId, upload: UploadId, *, seconds: int) -> None:
         """Hold the channel open for so long: an upload to it is under way. 0 seconds: it is over."""
+
+    async def receipt(self, owner: OwnerId, channel: ChannelId, event: SourceReceiving) -> None:
+        """Tell whoever listens how much of an upload has come. Kept nowhere."""
 
     async def state(self, owner: OwnerId, channel: ChannelId) -> ChannelState | None:
         """None when the channel is not registered."""
@@ -285,7 +295,7 @@ class AsyncLedger(Protocol):
 class LiveFeed(Protocol):
     """Messages as they are published, for the channels that this process watches: one connection, however many channels.
 
-    A message is b"m <offset> <epoch> <json>" (milestone) or b"p <json>" (progress).
+    A message is b"m <offset> <epoch> <json>" (milestone, batch) or b"p <json>" (progress, receiving).
     """
 
     async def watch(self, owner: OwnerId, channel: ChannelId) -> None:

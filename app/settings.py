@@ -83,6 +83,9 @@ class Settings(BaseModel):
     workers: int = Field(default_factory=lambda: min(2, os.cpu_count() or 1), ge=1, le=256, description="Worker processes of the embedded stack.")
     api_processes: int = Field(1, ge=1, le=64, description="API processes of the embedded stack.")
     max_upload_bytes: int = Field(5 * 1024**3, ge=1, description="The largest upload.")
+    max_request_bytes: int | None = Field(
+        None, ge=1, description="What several files in one request may have together. Unset, or less than one upload may have: as much as one."
+    )
     buffer_bytes: int = Field(256 * 1024**2, ge=32 * 1024**2, description="What all uploads of one API process may hold in memory together.")
     body_stall_seconds: float = Field(60, gt=0, description="A body of which nothing comes for so long is given up.")
     store_threads: int = Field(32, ge=2, le=512, description="Store calls that one API process makes at once.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from app.adapters.memory_ledger import MemoryChannel, MemoryLedger, MemoryState
-from app.domain.events import Milestone
+from app.domain.events import Milestone, SourceReceiving
 from app.domain.ids import ChannelId, OwnerId, SourceId, UploadId
 from app.domain.results import Moment
 from app.domain.source import InboxRecord, State
@@ -40,16 +40,20 @@ class AsyncMemoryLedger:
     async def close(self) -> None:
         pass
 
-    async def register(self, owner: OwnerId, channel: ChannelId, *, explicit: bool, keep_open: bool | None = None) -> Registration:
+    async def register(self, owner: OwnerId, channel: ChannelId, *, explicit: bool, keep_open: bool | None = None, expect: int | None = None) -> Registration:
         s = self._state
         with s.lock:
             before = s.aliases.get(channel)
             if before not in {None, owner}:
                 return Registration(before or owner, new=False)
             found = self._open(owner, channel)
-            if explicit and found.registered:
-                found.mark = max(found.mark, found.told)
-            found.registered = found.registered or explicit
+            if explicit:
+                if found.registered:
+                    found.mark = max(found.mark, found.told)
+                if keep_open is not None or expect is not None or len(found.fates) >= found.expected:
+                    found.begin_count(expect, anew=found.registered)
+                found.registered = True
+                found.keep_open = found.keep_open and expect is None
             if keep_open is not None:
                 found.keep_open = keep_open
             return Registration(owner, new=before is None)
@@ -78,6 +82,9 @@ class AsyncMemoryLedger:
         with self._state.lock:
             self._state.channel(owner, channel).receiving[upload] = self._state.in_(seconds)
 
+    async def receipt(self, owner: OwnerId, channel: ChannelId, event: SourceReceiving) -> None:
+        pass
+
     async def state(self, owner: OwnerId, channel: ChannelId) -> ChannelState | None:
         s = self._state
         with s.lock:
@@ -85,7 +92,10 @@ class AsyncMemoryLedger:
             if found is None or not found.open:
                 return None
             received = sum(until > s.clock() for until in found.receiving.values())
-            return ChannelState(owner, len(found.stream), found.epoch, found.mark, found.keep_open, len(found.busy) + received, 1, found.registered)
+            return ChannelState(
+                owner, len(found.stream), found.epoch, found.mark, found.keep_open, len(found.busy) + received, 1, found.registered, found.expected,
+                len(found.fates),
+            )  # fmt: skip
 
     async def heads(self, channels: Sequence[tuple[OwnerId, ChannelId]]) -> list[tuple[str, int] | None]:
         states = [await self.state(owner, channel) for owner, channel in channels]

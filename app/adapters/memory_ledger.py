@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from app.adapters.redis.calls import Terms
-from app.domain.events import Milestone, SourceAccepted, SourceProgress
+from app.domain.events import Batch, Milestone, SourceAccepted, SourceProgress
 from app.domain.ids import ChannelId, Fence, OwnerId, SourceId, UploadId
 from app.domain.results import Moment
 from app.domain.source import InboxRecord, State
@@ -50,11 +50,23 @@ class MemoryChannel:
     told: int = 0
     keep_open: bool = False
     registered: bool = False
+    expected: int = 0
+    fates: dict[SourceId, State] = field(default_factory=dict)
+    """How each source ended that counts; of its latest run."""
     busy: set[SourceId] = field(default_factory=set)
     receiving: dict[UploadId, datetime] = field(default_factory=dict)
     progress: dict[SourceId, bytes] = field(default_factory=dict)
     open: bool = False
     """False: it only counts who is at work; nothing was said or registered yet."""
+
+    def say(self, event: Milestone | Batch) -> None:
+        offset = len(self.stream) + 1
+        self.stream.append(b'{"event-id":"%s:%d",' % (self.epoch.encode(), offset) + event.to_json()[1:])
+
+    def begin_count(self, expect: int | None, *, anew: bool) -> None:
+        self.expected = expect or 0
+        if anew:
+            self.fates.clear()
 
 
 class MemoryState:
@@ -106,8 +118,19 @@ class MemoryState:
         if channel.latest.get(record.source_uuid, (0, 0, 0)) >= position:
             return False
         channel.latest[record.source_uuid] = position
-        offset = len(channel.stream) + 1
-        channel.stream.append(b'{"event-id":"%s:%d",' % (channel.epoch.encode(), offset) + event.to_json()[1:])
+        channel.fates.pop(record.source_uuid, None)
+        channel.say(event)
+        return True
+
+    def end(self, owner: OwnerId, record: InboxRecord, event: Milestone, state: State) -> bool:
+        if not self.tell(owner, record, event, _END, 0):
+            return False
+        channel = self.channel(owner, record.ws_uuid)
+        channel.fates[record.source_uuid] = state
+        done, ended = list(channel.fates.values()).count(State.SUCCEEDED), len(channel.fates)
+        total = max(channel.expected, ended + len(channel.busy))
+        if channel.expected or total > 1:
+            channel.say(Batch(at=event.at, done=done, failed=ended - done, total=total, percent=100 * ended // total))
         return True
 
 
@@ -211,7 +234,7 @@ class MemoryLedger:
                     run.fence, run.worker, run.lease = None, "", _NEVER
                     channel.busy.discard(record.source_uuid)
                     channel.progress.pop(record.source_uuid, None)
-            return s.tell(owner, record, event, _END, 0)
+            return s.end(owner, record, event, state)
 
     def timeline(self, owner: OwnerId, source: SourceId, run: int) -> list[Moment]:
         with self._state.lock:

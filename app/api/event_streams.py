@@ -65,7 +65,7 @@ async def _frames(
                     break  # its end was told before we came, or a wipe took it
                 continue
             event = parse(message)
-            if only is not None and event.get("source-uuid", only) != only:
+            if only is not None and (event["event"] == "batch" or event.get("source-uuid", only) != only):
                 continue
             yield _frame(message)
             if only is not None and event.get("status") in {"success", "failure"}:

@@ -12,12 +12,14 @@ from python_multipart.exceptions import MultipartParseError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from app.domain.errors import InvalidRequest
+from app.domain.policy import MAX_FILES
 
 logging.getLogger("python_multipart").setLevel(logging.ERROR)  # it warns of each malformed body: a stranger could fill the log
 
 FIELD_LIMIT_BYTES = 64 * 1024
 """Of one field's value; a URL or some metadata is the longest that anybody sends."""
-PARTS_LIMIT = 32
+PARTS_LIMIT = 32 + 3 * MAX_FILES
+"""Each file may have an id and a name."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,8 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from app.domain.events import ChannelRecovered, SourceAccepted, SourceFailed, SourceProcessing, SourceProgress, SourceSnapshot, SourceSucceeded
+from app.api.schemas import MAX_EXPECTED
+from app.domain.events import EVENT_TYPES
 
 _ID = {"type": "string", "pattern": "^[A-Za-z0-9._-]{1,128}$"}
 _FILE = {"type": "string", "format": "binary"}
@@ -45,7 +46,7 @@ UPLOAD_FORM = _form(
         "ws-uuid": _ID,
         "source-uuid": _ID,
         "filename": {"type": "string"},
-        "file": _FILE | {"description": "the bytes; or else `content`"},
+        "file": _FILE | {"description": "the bytes; or else `content`. Several, up to 100: each with its own `source-uuid`, and all or none with a `filename`"},
         "content": {"type": "string", "format": "uri", "description": "a URL to import; or else `file`"},
         "metadata": {"type": "string", "description": "a JSON object of at most 4 KiB, echoed in the result"},
         "tags": {"type": "string", "description": "a JSON list of one-key objects"},
@@ -54,7 +55,14 @@ UPLOAD_FORM = _form(
     },
 )
 UPLOAD_FILE_FORM = _form(["source-id", "file"], {"source-id": _ID, "filename": {"type": "string"}, "file": _FILE})
-JSON_REGISTER = _json(["ws-uuid"], {"ws-uuid": _ID, "keep-open": {"type": "boolean", "description": "the socket stays open for further sources"}})
+JSON_REGISTER = _json(
+    ["ws-uuid"],
+    {
+        "ws-uuid": _ID,
+        "keep-open": {"type": "boolean", "description": "the socket stays open for further sources"},
+        "expect": {"type": "integer", "minimum": 1, "maximum": MAX_EXPECTED, "description": "it stays open until so many have ended; or else `keep-open`"},
+    },
+)
 JSON_SYNC = _json(
     ["source-id"],
     {
@@ -89,10 +97,5 @@ def describe_events(app: FastAPI) -> None:
         message.__doc__ = model.__doc__
         app.webhooks.post(name, tags=["events"])(message)
 
-    add("source.accepted", SourceAccepted)
-    add("source.processing", SourceProcessing)
-    add("source.progress", SourceProgress)
-    add("source.succeeded", SourceSucceeded)
-    add("source.failed", SourceFailed)
-    add("source.snapshot", SourceSnapshot)
-    add("channel.recovered", ChannelRecovered)
+    for model in EVENT_TYPES:
+        add(model.model_fields["event"].default, model)

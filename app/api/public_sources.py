@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from app.api.deps import BodyCut, Owner, Services, TheServices, body, content_length
 from app.api.errors import problem
-from app.api.form import Form, FormReader
+from app.api.form import FormReader
 from app.api.openapi import JSON_REGISTER, JSON_SYNC, PROBLEMS, UPLOAD_FILE_FORM, UPLOAD_FORM
 from app.api.schemas import (
     Accepted,
@@ -25,8 +25,9 @@ from app.api.schemas import (
     state,
     summary,
 )
+from app.api.submission import described, submit, submit_several
 from app.domain.errors import InvalidRequest, TooLarge
-from app.domain.ids import ChannelId, OwnerId, SourceId, channel_id, source_id
+from app.domain.ids import OwnerId, channel_id, source_id
 from app.domain.policy import JSON_BODY_BYTES
 from app.domain.results import RunResult
 from app.domain.source import State
@@ -70,19 +71,29 @@ async def register_channel(request: Request, owner: Owner, services: TheServices
     """Open a channel (a ws-uuid), and learn where to watch it."""
     asked = _parse(RegisterChannel, await _json(request, services))
     channel = channel_id(asked.ws_uuid)
-    await services.access.register(owner, channel, explicit=True, keep_open=asked.keep_open)
+    if asked.expect is not None and asked.keep_open:
+        raise InvalidRequest("expect_or_keep_open", "say either how many sources to expect, or keep-open", field="expect")
+    await services.access.register(owner, channel, explicit=True, keep_open=asked.keep_open, expect=asked.expect)
     token = await services.admission.token(owner, channel)
     return ChannelAddress(ws_address=f"{services.addresses.ws_url(request)}/ws/{channel}?token={token}")
 
 
-@router.post("/upload-source", openapi_extra=UPLOAD_FORM)
+@router.post("/upload-source", openapi_extra=UPLOAD_FORM, response_model_exclude_none=True)
 async def upload_source(request: Request, owner: Owner, services: TheServices) -> Accepted:
-    """Submit a document, as bytes (`file`) or as a URL (`content`). Answers when it is durable; the channel tells the rest."""
+    """Submit a document, as bytes (`file`) or as a URL (`content`). Answers when it is durable; the channel tells the rest.
+
+    Several files go in one form, each with its own `source-uuid`: the first with the first, and so on. Each is accepted or refused by itself.
+    """
     fields = ("ws-uuid", "source-uuid", "filename", "content", "metadata", "tags", "options", "profile")
-    async with FormReader(request, owner, services.upload, fields) as reader:
+    async with FormReader(request, owner, services.upload, fields, each="source-uuid") as reader:
         form = await reader.read()
-        submission = _submission(request, services, form, channel_id(form.fields.get("ws-uuid")), source_id(form.fields.get("source-uuid")))
-        await _submit(services, owner, form, submission)
+        channel = channel_id(form.field("ws-uuid"))
+        pairs = form.pairs("source-uuid")
+        if len(pairs) > 1:
+            return await submit_several(request, services, owner, form, channel)
+        source, filename, file = pairs[0]
+        submission = described(request, services, form, channel, source_id(source), filename, file)
+        await submit(services, owner, submission, file)
     return Accepted(message=f"Processing file: {submission.source}")
 
 
@@ -91,8 +102,9 @@ async def upload_file(request: Request, owner: Owner, services: TheServices) -> 
     """Submit a document and wait for the end of its processing (422 when that fails, 504 when it takes long: it then goes on)."""
     async with FormReader(request, owner, services.upload, ("source-id", "filename")) as reader:
         form = await reader.read()
-        submission = _submission(request, services, form, own_channel(), source_id(form.fields.get("source-id"), "source-id"))
-        await _submit(services, owner, form, submission)
+        source, filename, file = form.pairs("source-id")[0]
+        submission = described(request, services, form, own_channel(), source_id(source, "source-id"), filename, file)
+        await submit(services, owner, submission, file)
     return await _processed(request, services, owner, submission, Processed)
 
 
@@ -143,23 +155,6 @@ async def show_source(
 async def delete_source(source: str, owner: Owner, services: TheServices) -> None:
     """Remove a source for good, whatever state it is in. Its id is not used again."""
     await services.sources.delete(owner, source_id(source, "id"))
-
-
-def _submission(request: Request, services: Services, form: Form, channel: ChannelId, source: SourceId) -> Submission:
-    return Submission(
-        source, channel, services.addresses.base_url(request), filename=form.fields.get("filename") or form.filename, declared_type=form.media_type,
-        url=form.fields.get("content"), tags=form.json_field("tags", list), metadata=form.json_field("metadata", dict),
-        options=form.json_field("options", dict), profile=form.fields.get("profile") or "default", traceparent=request.headers.get("traceparent"),
-    )  # fmt: skip
-
-
-async def _submit(services: Services, owner: OwnerId, form: Form, submission: Submission) -> None:
-    if (form.staging is None) == (not submission.url):
-        raise InvalidRequest("file_or_content", "send either a file or a URL (content)")
-    if form.staging is not None:
-        await services.upload.file(owner, submission, form.staging)
-    else:
-        await services.upload.url(owner, submission)
 
 
 def _document(data: Any) -> bytes:

@@ -14,6 +14,9 @@ from app.domain.wire import Wire, kebab
 from app.protocol.announce import Announcer
 from app.services.sources import View
 
+MAX_EXPECTED = 10_000
+"""Far above what one channel keeps (about 1,000 messages); it only keeps nonsense out."""
+
 
 class _Body(BaseModel):
     """What clients send: keys that we do not know are ignored, as they always were in JSON bodies."""
@@ -24,6 +27,7 @@ class _Body(BaseModel):
 class RegisterChannel(_Body):
     ws_uuid: str | None = None
     keep_open: bool | None = Field(default=None, description="true: the socket stays open for further sources")
+    expect: int | None = Field(default=None, ge=1, le=MAX_EXPECTED, strict=True, description="the socket stays open until so many sources have ended")
 
 
 class ChannelAddress(Wire):
@@ -40,8 +44,15 @@ class SyncSource(_Body):
     metadata: dict[str, Any] = Field(default_factory=dict)
 
 
+class SourceAnswer(Wire):
+    source_uuid: str
+    status: int = Field(description="200: accepted; else what the upload would have been refused with, had it come alone")
+    code: str | None = Field(default=None, description="of a refused one, as in docs/errors.md")
+
+
 class Accepted(Wire):
     message: str
+    sources: list[SourceAnswer] | None = Field(default=None, description="of several files in one request: what became of each, in their order")
 
 
 class Processed(Wire):

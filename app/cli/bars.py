@@ -17,12 +17,25 @@ class Bar:
         self._stages: list[str] = []
         self._attempt = 1
         self._percent = 0
+        self._is_told = False
         self._label = plain(label)
         self._task = progress.add_task(self._label, total=100, said="waiting")
 
+    def begin(self) -> None:
+        """The file is sent from its beginning, perhaps again."""
+        self._is_told = False
+
     def sent(self, done: int, total: int) -> None:
-        """Bytes of the file."""
-        self._progress.update(self._task, completed=100 * done / max(total, 1), said="sending")
+        """Bytes of the file that were read; much of it may be in buffers on the way. What the server says that it has counts more."""
+        if not self._is_told:
+            self._progress.update(self._task, completed=100 * done / max(total, 1), said="sending")
+
+    def receiving(self, event: dict[str, Any]) -> None:
+        """How much the server has. It may say so a moment after it has answered."""
+        percent = event.get("stage-progress")
+        if not self._stages and isinstance(percent, int):
+            self._is_told = True
+            self._progress.update(self._task, completed=percent, said="receive")
 
     def note(self, text: str) -> None:
         self._progress.update(self._task, said=plain(text))

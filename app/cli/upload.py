@@ -40,6 +40,8 @@ class Document:
         if event.get("status") in {"success", "failure"}:
             if not self.ended.done():
                 self.ended.set_result(event)
+        elif event.get("event") == "source.receiving":
+            self.bar.receiving(event)
         elif not self.ended.done():
             self.bar.take(event)
 
@@ -138,6 +140,7 @@ async def _send(client: httpx.AsyncClient, channel: str, document: Document) -> 
     """Until it is answered. Tried again when the connection breaks or the server asks for it: the same id and bytes get the same answer."""
     for attempt in range(1, TRIES + 1):
         pause = min(0.25 * 2**attempt, 10)
+        document.bar.begin()
         try:
             response = await _post(client, channel, document)
         except httpx.TransportError as error:

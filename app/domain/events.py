@@ -62,6 +62,26 @@ class SourceProgress(_Event):
     stage_progress: int = Field(ge=0, le=100, description="percent of the stage")
 
 
+class SourceReceiving(Wire):
+    """A long body comes in, and this is the source whose bytes are coming. Transient: kept nowhere, has no event-id, opens no source."""
+
+    event: Literal["source.receiving"] = "source.receiving"
+    source_uuid: SourceId
+    at: AwareDatetime = Field(default_factory=lambda: datetime.now(UTC))
+    message: Literal["Receiving"] = "Receiving"
+    type: Literal["file-upload"] = "file-upload"
+    status: Literal["processing"] = "processing"
+    stage: Literal["receive"] = "receive"
+    received: int = Field(ge=0, description="bytes of the request's body so far")
+    size: int | None = Field(default=None, ge=0, description="bytes of the whole body; absent when the client did not say")
+    stage_progress: int | None = Field(default=None, ge=0, le=100, description="percent of the body; absent without `size`")
+
+    @classmethod
+    def of(cls, source: SourceId, received: int, size: int | None) -> SourceReceiving:
+        percent = min(100, 100 * received // size) if size else None
+        return cls(source_uuid=source, received=received, size=size, stage_progress=percent)
+
+
 class ResultText(Wire):
     characters: int
     words: int
@@ -111,6 +131,19 @@ class SourceFailed(_Event):
     attempt: int
 
 
+class Batch(Wire):
+    """The roll-up after each end, on a channel of several sources or with an `expect`. Written by the script that says the end (`_append.lua`)."""
+
+    event: Literal["batch"] = "batch"
+    at: AwareDatetime
+    event_id: str | None = Field(default=None, description="`<epoch>:<offset>`: the position to resume after")
+    status: Literal["batch"] = Field(default="batch", description="no end: for clients that look for a `status` in each message")
+    done: int = Field(ge=0, description="sources whose latest run succeeded, since the channel's registration")
+    failed: int = Field(ge=0, description="the same, failed or cancelled")
+    total: int = Field(ge=1, description="`expect`, or all that ended or are open, whichever is more")
+    percent: int = Field(ge=0, le=100, description="done and failed, of total")
+
+
 class SourceSnapshot(_Event):
     """How a source stands, where its history was lost. No milestone and never an end, so it has no `status`; a state may be one of the ended ones."""
 
@@ -135,8 +168,10 @@ class ChannelRecovered(Wire):
 
 
 Milestone = SourceAccepted | SourceProcessing | SourceSucceeded | SourceFailed
-"""Kept in the channel's stream; every reader gets each of them once, in order."""
+"""What a run says for good: kept in the channel's stream; every reader gets each of them once, in order. So is a Batch, which a script adds."""
 
-Event = Annotated[Milestone | SourceProgress | SourceSnapshot | ChannelRecovered, Field(discriminator="event")]
-EVENT: TypeAdapter[Milestone | SourceProgress | SourceSnapshot | ChannelRecovered] = TypeAdapter(Event)
-EVENT_TYPES = (SourceAccepted, SourceProcessing, SourceProgress, SourceSucceeded, SourceFailed, SourceSnapshot, ChannelRecovered)
+Event = Annotated[Milestone | Batch | SourceReceiving | SourceProgress | SourceSnapshot | ChannelRecovered, Field(discriminator="event")]
+EVENT: TypeAdapter[Milestone | Batch | SourceReceiving | SourceProgress | SourceSnapshot | ChannelRecovered] = TypeAdapter(Event)
+EVENT_TYPES = (
+    SourceReceiving, SourceAccepted, SourceProcessing, SourceProgress, SourceSucceeded, SourceFailed, Batch, SourceSnapshot, ChannelRecovered,
+)  # fmt: skip

@@ -10,6 +10,8 @@ PART_BYTES = 8 * MIB
 MAX_PARTS = 10_000
 """S3's limit of parts in one multipart upload."""
 JSON_BODY_BYTES = 10 * MIB
+MAX_FILES = 100
+"""Files in one request: each costs some requests to the store after the form has ended, and the client waits for all of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +19,12 @@ class UploadPolicy:
     max_upload_bytes: int = 5 * 1024 * MIB
     body_stall_seconds: float = 60.0
     """A body of which nothing comes for so long is given up (408)."""
+    max_request_bytes: int = 0
+    """Of several files in one request together."""
+
+    @property
+    def request_bytes(self) -> int:
+        return max(self.max_request_bytes, self.max_upload_bytes)
 
 
 def part_bytes(content_length: int | None) -> int:

@@ -30,12 +30,12 @@ class Access:
             raise Unauthorized(detail="the API key is not valid")
         return owner_id(organisation, user_ids[0])
 
-    async def register(self, owner: OwnerId, channel: ChannelId, *, explicit: bool, keep_open: bool | None = None) -> None:
+    async def register(self, owner: OwnerId, channel: ChannelId, *, explicit: bool, keep_open: bool | None = None, expect: int | None = None) -> None:
         """Open the channel for its owner. Raises NotFound when the name is another's (and says no more), Unavailable.
 
         A name that Redis does not know may be one that a wipe took: the store's markers then say whose it was.
         """
-        registered = await self.channels.register(owner, channel, explicit=explicit, keep_open=keep_open)
+        registered = await self.channels.register(owner, channel, explicit=explicit, keep_open=keep_open, expect=expect)
         if registered.new:
             before = await self.offload(self._owners, channel)
             if before and owner not in before:

@@ -34,7 +34,7 @@ class Staged:
 
 
 class Staging:
-    """One object in the making. After `finish` or `abort` it is over; a Staging that is dropped half-way must be aborted."""
+    """One object in the making. It ends by `hand_over` or by `abort`; who drops it otherwise leaves an object that nobody names."""
 
     def __init__(self, store: ObjectStore, offload: Offload, share: Share, owner: OwnerId, *, max_bytes: int, content_length: int | None = None) -> None:
         self.upload = new_upload()
@@ -51,6 +51,7 @@ class Staging:
         self._transfer: Transfer | None = None
         self._sent = 0
         self._under_way: set[asyncio.Task[None]] = set()
+        self._staged: Staged | None = None
 
     async def write(self, chunk: bytes | memoryview) -> None:
         """Take the next bytes; waits while the budget is spent or the store is behind. Raises TooLarge, Unavailable."""
@@ -67,7 +68,9 @@ class Staging:
         self._buffer += chunk
 
     async def finish(self) -> Staged:
-        """All bytes have come: make the object durable. Raises Unavailable; then nothing is left."""
+        """All bytes have come: make the object durable. Asked again: the same answer. Raises Unavailable; then nothing is left."""
+        if self._staged is not None:
+            return self._staged
         try:
             if self._transfer is None:
                 self._digest.update(self._buffer)
@@ -79,17 +82,24 @@ class Staging:
                 await self._offload(self._transfer.complete)
         except asyncio.CancelledError:
             await self.abort()
-            with suppress(Unavailable):  # the store may have made the object all the same
-                await self._offload(self._store.delete, [self.key])
+            await self._remove()  # the store may have made the object all the same
             raise
         except BaseException:
             await self.abort()
             raise
         self._release()
-        return Staged(self.upload, self.size, self._digest.hexdigest())
+        self._staged = Staged(self.upload, self.size, self._digest.hexdigest())
+        return self._staged
+
+    def hand_over(self) -> Staged:
+        """What was finished is somebody else's now: `abort` leaves it alone."""
+        if self._staged is None:
+            raise RuntimeError("not finished, or aborted")
+        staged, self._staged = self._staged, None
+        return staged
 
     async def abort(self) -> None:
-        """The upload came to nothing: stop, and leave nothing in the store. Idempotent."""
+        """The upload came to nothing: stop, and leave nothing in the store. Idempotent; does nothing after `hand_over`."""
         for task in self._under_way:
             task.cancel()
         await asyncio.gather(*self._under_way, return_exceptions=True)
@@ -97,6 +107,9 @@ class Staging:
         transfer, self._transfer = self._transfer, None
         if transfer is not None:
             await self._offload(transfer.abort)
+        staged, self._staged = self._staged, None
+        if staged is not None:
+            await self._remove()
 
     async def _pay(self, size: int) -> None:
         if size > self._paid:
@@ -125,6 +138,10 @@ class Staging:
         while len(self._under_way) > most:
             done, self._under_way = await asyncio.wait(self._under_way, return_when=asyncio.FIRST_COMPLETED)
             await asyncio.gather(*done)
+
+    async def _remove(self) -> None:
+        with suppress(Unavailable):  # then nobody names it, and the daily sweep takes it
+            await self._offload(self._store.delete, [self.key])
 
     def _release(self) -> None:
         self._buffer = bytearray()

@@ -179,7 +179,7 @@ class Subscribe:
 
     async def _is_over(self, at: _Reading, state: ChannelState | None) -> bool:
         if state is not None:
-            return not state.busy and not state.keep_open
+            return not state.waits_for_more
         return all(each.is_settled for each in await self._snapshots(at.owner, at.channel))
 
     async def _next(self, at: _Reading) -> list[tuple[int, bytes]]:

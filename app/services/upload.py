@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,7 +13,7 @@ from typing import Any
 from xxhash import xxh3_128_hexdigest
 
 from app.domain import filename
-from app.domain.errors import InvalidRequest, Unavailable
+from app.domain.errors import HeadraceError, InvalidRequest, Unavailable
 from app.domain.ids import ChannelId, OwnerId, SourceId, new_upload
 from app.domain.policy import UploadPolicy
 from app.domain.source import METADATA_LIMIT_BYTES, InboxRecord
@@ -22,7 +24,10 @@ from app.services.access import Access
 from app.services.budget import BufferBudget
 from app.services.hold import Hold
 from app.services.offload import Offload
+from app.services.receipt import Receipt
 from app.services.staging import Staged, Staging
+
+log = logging.getLogger(__name__)
 
 _LONG_BODY_BYTES = 1024 * 1024
 """Above this an upload holds its channel open while it comes; smaller ones are over before that matters."""
@@ -56,7 +61,7 @@ class Upload:
     policy: UploadPolicy
 
     def staging(self, owner: OwnerId, content_length: int | None) -> Staging:
-        """Somewhere to put the bytes of one upload. Whoever asks ends it, by `file` or by `Staging.abort`."""
+        """Somewhere to put the bytes of one upload. Whoever asks ends it, by `file`, `files` or `Staging.abort`."""
         return Staging(self.store, self.offload, self.budget.share(), owner, max_bytes=self.policy.max_upload_bytes, content_length=content_length)
 
     async def hold(self, owner: OwnerId, channel: ChannelId, staging: Staging, content_length: int | None) -> Hold | None:
@@ -69,6 +74,10 @@ class Upload:
         await held.renew()
         return held
 
+    def receipt(self, owner: OwnerId, channel: ChannelId, content_length: int | None) -> Receipt:
+        """What tells the channel how much of a body has come."""
+        return Receipt(self.channels, owner, channel, content_length)
+
     async def file(self, owner: OwnerId, submission: Submission, staging: Staging) -> None:
         """All bytes are in `staging`: accept them. Raises NotFound, Conflict, Unavailable; then nothing is accepted or left behind."""
         _check(submission)
@@ -77,10 +86,32 @@ class Upload:
         if isinstance(staged, BaseException):
             raise staged
         if isinstance(known, BaseException):
-            with suppress(Unavailable):
-                await self.offload(self.store.delete, [staging.key])
+            await staging.abort()
             raise known
-        await self.accept(owner, self._record(submission, staged), receiving=staged.upload)
+        await self.accept(owner, self._record(submission, staging.hand_over()), receiving=staged.upload)
+
+    async def files(self, owner: OwnerId, uploads: Sequence[tuple[Submission, Staging]]) -> list[HeadraceError | None]:
+        """Accept several of one channel, all at once and each by itself. Of each, in order: what refused it, or None.
+
+        A refused one leaves nothing behind. Raises InvalidRequest, NotFound before anything is accepted; the caller then aborts all of them.
+        """
+        for submission, _ in uploads:
+            _check(submission)
+        for channel in {submission.channel for submission, _ in uploads}:
+            await self._known(owner, channel)
+        return await asyncio.gather(*(self._try(owner, submission, staging) for submission, staging in uploads))
+
+    async def _try(self, owner: OwnerId, submission: Submission, staging: Staging) -> HeadraceError | None:
+        try:
+            await staging.finish()
+            await self.accept(owner, self._record(submission, staging.hand_over()))
+        except HeadraceError as error:
+            return error
+        except Exception:
+            # The others are accepted, and their answers must not be lost with this one's.
+            log.exception("one of several uploads failed")
+            return HeadraceError(detail="something went wrong on our side")
+        return None
 
     async def url(self, owner: OwnerId, submission: Submission) -> None:
         """Accept a URL; a worker fetches it. Raises InvalidRequest, NotFound, Conflict, Unavailable."""

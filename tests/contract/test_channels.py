@@ -131,7 +131,7 @@ def test_the_sources_of_a_channel_share_its_offsets(ledger):
         ledger.accept(OWNER, run)
     for run in runs:
         ledger.finish(OWNER, run, success(run), state=State.SUCCEEDED)
-    assert [(e["event"], e["source-uuid"]) for e in events(ledger)] == [
+    assert [(e["event"], e["source-uuid"]) for e in events(ledger) if e["event"] != "batch"] == [
         *(("source.accepted", name) for name in "abc"),
         *(("source.succeeded", name) for name in "abc"),
     ]

@@ -62,7 +62,7 @@ class Scenario:
     async def source(self) -> None:
         self.sources += 1
         self.channel.seq = 0
-        await self.channel.open(f"s-{self.sources}")
+        await self.channel.open(f"s-{self.sources}", **({"expect": 1} if self.sources % 2 else {}))  # then a batch follows the end
         inbox.create(self.house.inner, ADA, self.channel.record)
         self.channel.published()
         self.keep()

@@ -25,6 +25,7 @@ SOURCES = tuple(SourceId(f"s{n}") for n in range(3))
 CHANNELS = (WS, ChannelId("ws-2"))
 WORKERS = ("w0", "w1", "w2")
 RUNS = st.builds(lambda source, run: record(SOURCES[source], run=run, ws=CHANNELS[source % 2]), st.integers(0, 2), st.integers(1, 3))
+REGISTRATIONS = st.sampled_from([{}, {"keep_open": True}, {"keep_open": False}, {"expect": 1}, {"expect": 3}])
 ENDS = st.sampled_from([State.SUCCEEDED, State.FAILED, State.CANCELLED])
 
 
@@ -102,9 +103,9 @@ class LedgerModel(RuleBasedStateMachine):
         self.both("forget", OWNER, run.source_uuid)
         self.seen.pop(run.source_uuid, None)
 
-    @rule(channel=st.sampled_from(CHANNELS), explicit=st.booleans(), keep=st.sampled_from([None, True, False]))
-    def register(self, channel, explicit, keep):
-        self.both("register", OWNER, channel, explicit=explicit, keep_open=keep)
+    @rule(channel=st.sampled_from(CHANNELS), explicit=st.booleans(), said=REGISTRATIONS)
+    def register(self, channel, explicit, said):
+        self.both("register", OWNER, channel, explicit=explicit, **(said if explicit else {}))
 
     @rule(channel=st.sampled_from(CHANNELS), offset=st.integers(0, 12))
     def told(self, channel, offset):
@@ -151,7 +152,9 @@ class LedgerModel(RuleBasedStateMachine):
             for state, milestones, events in zip(states, read, bodies, strict=True):
                 assert [offset for offset, _ in milestones] == list(range(1, (state.head if state else 0) + 1))
                 assert [event["event-id"] for event in events] == [f"{state.epoch}:{offset}" for offset, _ in milestones]
-            stories = [[(e["event"], e["source-uuid"], e["run"], e.get("attempt")) for e in events] for events in bodies]
+            batches = [[(e["done"], e["failed"], e["total"], e["percent"]) for e in events if e["event"] == "batch"] for events in bodies]
+            assert batches[0] == batches[1]
+            stories = [[(e["event"], e.get("source-uuid"), e.get("run"), e.get("attempt")) for e in events] for events in bodies]
             assert stories[0] == stories[1]
             ends += [(source, run) for event, source, run, _ in stories[0] if event in {"source.succeeded", "source.failed"}]
             for source in SOURCES:

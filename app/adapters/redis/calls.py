@@ -192,12 +192,14 @@ class Calls:
     def lead(self, name: str, seconds: int) -> Call[bool]:
         return Call("lead", [self.keys.leader], [name, _ms(seconds)], bool)
 
-    def register(self, owner: OwnerId, channel: ChannelId, *, explicit: bool, keep_open: bool | None, force: bool = False) -> Call[Registration]:
+    def register(
+        self, owner: OwnerId, channel: ChannelId, *, explicit: bool, keep_open: bool | None = None, expect: int | None = None, force: bool = False
+    ) -> Call[Registration]:
         keep = "" if keep_open is None else str(int(keep_open))
         return Call(
             "register",
             self._channel(owner, channel),
-            [owner, self.terms.events_ttl_seconds, str(int(explicit)), keep, str(int(force))],
+            [owner, self.terms.events_ttl_seconds, str(int(explicit)), keep, str(int(force)), "" if expect is None else expect],
             lambda r: Registration(owner=OwnerId(r[0].decode()), new=bool(r[1])),
         )
 
@@ -213,10 +215,10 @@ class Calls:
         def parse(reply: list[Any]) -> ChannelState | None:
             if not reply:
                 return None
-            head, epoch, mark, keep, busy, first, registered = reply
+            head, epoch, mark, keep, busy, first, registered, expected, ended = reply
             return ChannelState(
                 owner=owner, head=int(head), epoch=epoch.decode(), mark=int(mark), keep_open=keep == b"1", busy=int(busy), first=int(first),
-                registered=registered == b"1",
+                registered=registered == b"1", expected=int(expected), ended=int(ended),
             )  # fmt: skip
 
         return Call("channel", [k.channel(owner, channel), k.busy(owner, channel), k.receiving(owner, channel), k.stream(owner, channel)], [], parse)

@@ -10,7 +10,7 @@ from redis.asyncio import Redis as AsyncRedis
 
 from app.adapters.redis.calls import Call, Calls, ledger_record
 from app.adapters.redis.client import script, unavailable
-from app.domain.events import Milestone, SourceProgress
+from app.domain.events import Milestone, SourceProgress, SourceReceiving
 from app.domain.ids import ChannelId, Fence, OwnerId, SourceId, UploadId
 from app.domain.layout import split_member
 from app.domain.results import Moment
@@ -125,11 +125,11 @@ class AsyncRedisLedger:
         with unavailable():
             await self._redis.ping()
 
-    async def register(self, owner: OwnerId, channel: ChannelId, *, explicit: bool, keep_open: bool | None = None) -> Registration:
-        return await self._run(self._calls.register(owner, channel, explicit=explicit, keep_open=keep_open))
+    async def register(self, owner: OwnerId, channel: ChannelId, *, explicit: bool, keep_open: bool | None = None, expect: int | None = None) -> Registration:
+        return await self._run(self._calls.register(owner, channel, explicit=explicit, keep_open=keep_open, expect=expect))
 
     async def restore(self, owner: OwnerId, channel: ChannelId) -> None:
-        await self._run(self._calls.register(owner, channel, explicit=False, keep_open=None, force=True))
+        await self._run(self._calls.register(owner, channel, explicit=False, force=True))
 
     async def resolve(self, channel: ChannelId) -> OwnerId | None:
         with unavailable():
@@ -150,6 +150,10 @@ class AsyncRedisLedger:
 
     async def receiving(self, owner: OwnerId, channel: ChannelId, upload: UploadId, *, seconds: int) -> None:
         await self._run(self._calls.receiving(owner, channel, upload, seconds))
+
+    async def receipt(self, owner: OwnerId, channel: ChannelId, event: SourceReceiving) -> None:
+        with unavailable():
+            await self._redis.publish(self._calls.keys.live(owner, channel), b"p " + event.to_json())
 
     async def state(self, owner: OwnerId, channel: ChannelId) -> ChannelState | None:
         return await self._run(self._calls.state(owner, channel))

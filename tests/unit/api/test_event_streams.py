@@ -84,6 +84,17 @@ async def test_the_stream_of_a_source_has_that_source_only_and_ends_with_it(app,
     assert {json.loads(frame["data"])["source-uuid"] for frame in told[:-1]} == {SOURCE}
 
 
+async def test_the_roll_up_is_in_the_stream_of_the_channel_and_not_in_that_of_a_source(app, house, channel):
+    first = channel.record
+    await channel.open("s-2")
+    await channel.finish()
+    channel.record = first
+    await channel.finish()
+    of_channel, of_source = [[frame["event"] for frame in frames((await stream(app, path)).body)] for path in (CHANNEL_EVENTS, SOURCE_EVENTS)]
+    assert of_channel == ["source.accepted", "source.accepted", "source.succeeded", "batch", "source.succeeded", "batch", "end"]
+    assert of_source == ["source.accepted", "source.succeeded", "end"]
+
+
 async def test_a_source_that_has_ended_is_one_snapshot(app, house, channel):
     commit(house.inner, ADA, a_success(channel.record))
     inbox.remove(house.inner, ADA, channel.record)

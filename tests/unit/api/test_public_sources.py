@@ -122,6 +122,13 @@ async def test_a_channel_is_kept_open_when_that_is_asked_for(app, house, body, k
     assert (await house.ledger.state(ADA, CHANNEL)).keep_open is keeps
 
 
+@pytest.mark.parametrize("more", [{}, {"keep-open": False}])
+async def test_a_channel_waits_for_as_many_sources_as_are_expected(app, house, more):
+    assert (await call(app, "POST", "/ws", json.dumps({"ws-uuid": CHANNEL, "expect": 10_000} | more).encode())).status == 200
+    state = await house.ledger.state(ADA, CHANNEL)
+    assert (state.expected, state.ended, state.waits_for_more) == (10_000, 0, True)
+
+
 @pytest.mark.parametrize(
     ("body", "code"),
     [
@@ -139,6 +146,11 @@ async def test_a_channel_is_kept_open_when_that_is_asked_for(app, house, body, k
         (b'{"ws-uuid": 7}', "invalid_field"),
         (b'{"ws-uuid": ["w"]}', "invalid_field"),
         (b'{"ws-uuid": "w-1", "keep-open": "perhaps"}', "invalid_field"),
+        (b'{"ws-uuid": "w-1", "expect": 0}', "invalid_field"),
+        (b'{"ws-uuid": "w-1", "expect": 10001}', "invalid_field"),
+        (b'{"ws-uuid": "w-1", "expect": true}', "invalid_field"),
+        (b'{"ws-uuid": "w-1", "expect": 1.5}', "invalid_field"),
+        (b'{"ws-uuid": "w-1", "expect": 2, "keep-open": true}', "expect_or_keep_open"),
         (b'{"ws-uuid": ".."}', "invalid_id"),
         (b'{"ws-uuid": "."}', "invalid_id"),
         (b'{"ws-uuid": "a b"}', "invalid_id"),

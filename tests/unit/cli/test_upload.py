@@ -140,3 +140,39 @@ def test_messages_that_overtake_the_answer_are_not_undone_by_it():
         bar.received()
         assert progress.tasks[0].completed == 34
         assert progress.tasks[0].fields["said"] == "worker lost · attempt 2 sniff"
+
+
+def test_a_roll_up_of_the_channel_and_receipts_disturb_no_bar(fake, run, report):
+    fake.story = lambda source: [
+        {"event": "source.receiving", "source-uuid": source, "stage": "receive", "received": 9, "size": 10, "stage-progress": 90},
+        {"event": "batch", "event-id": "e:1", "done": 1, "failed": 0, "total": 2, "percent": 50},
+        {"event": "source.succeeded", "event-id": "e:2", "source-uuid": source, "status": "success", "result": {}},
+    ]
+    done = run("upload", str(report))
+    assert done.exit_code == 0, done.output
+    (line,) = done.stdout.splitlines()
+    assert line.startswith("report.pdf  ━━━━━━━━━━━━━━━━━━━━  100 %  receive  ")
+
+
+def test_a_bar_shows_what_the_server_has_once_it_says_so_and_begins_anew_with_another_try():
+    with bars(Console(quiet=True)) as progress:
+        bar = Bar(progress, "a.txt")
+
+        def shown():
+            (task,) = progress.tasks
+            return task.completed, task.fields["said"]
+
+        bar.begin()
+        bar.sent(90, 100)
+        assert shown() == (90, "sending")
+        bar.receiving({"stage-progress": 20})
+        bar.sent(95, 100)
+        assert shown() == (20, "receive")
+        bar.receiving({"received": 10})
+        assert shown() == (20, "receive"), "a length that the server does not know moves nothing"
+        bar.begin()
+        bar.sent(5, 100)
+        assert shown() == (5, "sending")
+        bar.received()
+        bar.receiving({"stage-progress": 99})
+        assert shown() == (0, "receive"), "one that comes late"

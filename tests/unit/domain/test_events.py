@@ -6,12 +6,14 @@ from pydantic import ValidationError
 from app.domain.events import (
     EVENT,
     EVENT_TYPES,
+    Batch,
     ChannelRecovered,
     Outcome,
     SourceAccepted,
     SourceFailed,
     SourceProcessing,
     SourceProgress,
+    SourceReceiving,
     SourceSnapshot,
     SourceSucceeded,
 )
@@ -21,21 +23,25 @@ from tests.unit.doubles import NOW, SOURCE
 COMMON = {"source_uuid": SOURCE, "run": 1, "at": NOW}
 OUTCOME = Outcome(source_id=SOURCE, filename="document.pdf", url="https://h/d/x", size=12345)
 EVENTS = [
+    SourceReceiving.of(SOURCE, 5, 10).model_copy(update={"at": NOW}),
     SourceAccepted.of(SOURCE, 1).model_copy(update={"at": NOW}),
     SourceProcessing(**COMMON, message="Uploading to S3...", type="file-upload", attempt=1, stage="store", progress=90),
     SourceProgress(**COMMON, message="Reading", type="url-upload", attempt=1, stage="fetch", progress=10, stage_progress=25),
     SourceSucceeded(**COMMON, result=OUTCOME, type="file-upload", attempt=1),
     SourceFailed(**COMMON, error="File too large", type="file-upload", code="too_large", retryable=False, attempt=1),
+    Batch(at=NOW, event_id="e:4", done=1, failed=1, total=3, percent=66),
     SourceSnapshot(**COMMON, state=State.PROCESSING, attempt=1, stage="fetch", progress=10),
     ChannelRecovered(at=NOW, event_id="e:1"),
 ]
 # The contract's own examples, word for word.
 CONTRACT = [
+    {"message": "Receiving", "type": "file-upload", "source-uuid": SOURCE, "status": "processing"},
     {"step": f"Hello, I start to process this source: {SOURCE}", "status": 200, "step-status": "processing"},
     {"message": "Uploading to S3...", "type": "file-upload", "source-uuid": SOURCE, "status": "processing"},
     None,
     {"result": {"source-id": SOURCE, "filename": "document.pdf", "url": "https://h/d/x", "size": 12345}, "type": "file-upload", "source-uuid": SOURCE, "status": "success"},
     {"result": "Error", "error": "File too large", "type": "file-upload", "source-uuid": SOURCE, "status": "failure"},
+    None,
     None,
     None,
 ]  # fmt: skip
@@ -63,11 +69,13 @@ OURS = {"source-uuid", "run", "at", "event", "type", "status", "attempt"}
         zip(
             EVENTS,
             [
+                {"event", "source-uuid", "at", "message", "type", "status", "stage", "received", "size", "stage-progress"},
                 {"event", "source-uuid", "run", "at", "step", "status", "step-status"},
                 OURS | {"message", "stage", "progress"},
                 OURS | {"message", "stage", "progress", "stage-progress"},
                 OURS | {"result", "progress"},
                 OURS | {"result", "error", "code", "retryable"},
+                {"event", "event-id", "at", "status", "done", "failed", "total", "percent"},
                 OURS - {"type", "status"} | {"state", "stage", "progress"},
                 {"event", "recovered", "at", "event-id"},
             ],
@@ -98,6 +106,12 @@ def test_a_field_that_nobody_declared_fails_where_it_is_made(event):
 def test_progress_is_0_to_100(progress):
     with pytest.raises(ValidationError):
         SourceProcessing(**COMMON, message="m", type="file-upload", attempt=1, progress=progress)
+
+
+@pytest.mark.parametrize(("received", "size", "percent"), [(0, 10, 0), (5, 10, 50), (9, 10, 90), (10, 10, 100), (11, 10, 100), (5, None, None), (5, 0, None)])
+def test_a_receipt_says_the_percent_of_a_length_that_is_known(received, size, percent):
+    event = SourceReceiving.of(SOURCE, received, size)
+    assert (event.received, event.size, event.stage_progress) == (received, size, percent)
 
 
 def test_the_result_of_a_success_shows_what_was_found():

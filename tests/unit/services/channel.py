@@ -32,6 +32,8 @@ class Channel:
         result = result or a_success(self.record)
         await self.house.ledger.finish(ADA, self.record, announcer().ended(ADA, result), state=result.state)
         if publish:
+            if b'"event":"batch"' in self.stream.stream[-1]:
+                self.publish(self.head - 1)
             self.published()
 
     @property

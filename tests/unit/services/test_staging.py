@@ -237,3 +237,31 @@ async def test_many_uploads_under_a_budget_of_less_than_one_all_arrive(store, of
 
     assert all(await asyncio.wait_for(asyncio.gather(*(upload(number) for number in range(12))), 20))
     assert tight._left == PART // 2
+
+
+@pytest.mark.parametrize("size", [10, 5 * PART])
+async def test_what_was_finished_goes_with_an_abort_unless_it_was_handed_over(stage, store, size):
+    kept, dropped = stage(), stage()
+    for staging in (kept, dropped):
+        await staging.write(b"x" * size)
+        assert await staging.finish() == await staging.finish(), "asked again: the same answer"
+    staged = kept.hand_over()
+    for staging in (kept, dropped):
+        await staging.abort()
+        await staging.abort()
+    assert list(contents(store.store)) == [object_key(ADA, staged.upload)]
+    with pytest.raises(RuntimeError):
+        dropped.hand_over()
+
+
+async def test_what_was_not_finished_cannot_be_handed_over(stage):
+    with pytest.raises(RuntimeError):
+        stage().hand_over()
+
+
+async def test_an_abort_that_the_store_refuses_raises_nothing(stage, store):
+    staging = stage()
+    await staging.write(b"x")
+    await staging.finish()
+    store.refuse_all = {"delete"}
+    await staging.abort()

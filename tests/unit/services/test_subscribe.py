@@ -79,6 +79,34 @@ async def test_a_channel_that_waits_for_more_is_not_closed(house, channel, why):
     assert heard == channel.stream.stream
 
 
+async def test_a_channel_that_expects_sources_is_closed_when_so_many_have_ended_with_pauses_between_them(house, channel):
+    await channel.open(expect=2)
+    heard: list[bytes] = []
+    async with reader(house, heard) as reading:
+        await channel.finish()
+        await until(lambda: heard == channel.stream.stream)
+        await asyncio.sleep(0.1)  # several lingers
+        assert not reading.done(), "one of two"
+        channel.record = a_record("s-2")
+        await house.ledger.accept(ADA, channel.record)
+        channel.published()
+        await channel.finish(a_failure(channel.record))
+        await asyncio.wait_for(reading, 20)
+    assert heard == channel.stream.stream
+    batches = [event for event in map(json.loads, heard) if event["event"] == "batch"]
+    assert [(event["done"], event["failed"], event["total"], event["percent"]) for event in batches] == [(1, 0, 2, 50), (1, 1, 2, 100)]
+    assert json.loads(heard[-1]) == batches[-1]
+
+
+async def test_who_connects_after_all_that_was_expected_has_ended_is_told_all_of_it_and_closed(house, channel):
+    await channel.open(expect=1)
+    await channel.finish()
+    heard: list[bytes] = []
+    async with reader(house, heard) as reading:
+        await asyncio.wait_for(reading, 20)
+    assert heard == channel.stream.stream
+
+
 async def test_a_reader_that_was_told_no_end_is_not_closed(house, channel):
     await house.ledger.register(ADA, CHANNEL, explicit=True)
     heard: list[bytes] = []

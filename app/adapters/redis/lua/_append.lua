@@ -1,4 +1,5 @@
--- Begins every script. A channel's hash: n (head), e (epoch), mark, told, keep, reg, and s:<source> = "run:attempt:seq" of its last milestone.
+-- Begins every script. A channel's hash: n (head), e (epoch), mark, told, keep, reg, expect, done and failed (sources that ended in this round),
+-- round (which count that is), and s:<source> = "run:attempt:seq" of its last milestone, with ":<round><fate>" after an end that is counted.
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local LAST = 999999 -- the attempt of a terminal milestone: nothing of the same run comes after it
@@ -31,21 +32,49 @@ local function keep(chan, stream, busy, alias, owner, seconds)
   if redis.call('GET', alias) == owner then hold(alias, 0) end
 end
 
--- One milestone, once per (source, run, attempt, seq). Returns its offset, or 0 when it (or a later one) was there.
-local function append(chan, stream, live, source, run, attempt, seq, body)
-  open_channel(chan, stream)
-  local last = redis.call('HGET', chan, 's:' .. source)
-  if last then
-    local r, a, s = string.match(last, '(%d+):(%d+):(%d+)')
-    r, a, s = tonumber(r), tonumber(a), tonumber(s)
-    if r > run or (r == run and (a > attempt or (a == attempt and s >= seq))) then return 0 end
-  end
+-- The next message of a channel that is kept. Returns its offset.
+local function say(chan, stream, live, body)
   local n = redis.call('HINCRBY', chan, 'n', 1)
   local e = redis.call('HGET', chan, 'e')
   local json = '{"event-id":"' .. e .. ':' .. n .. '",' .. string.sub(body, 2)
   redis.call('XADD', stream, 'MAXLEN', '~', 1000, n .. '-0', 'd', json)
-  redis.call('HSET', chan, 's:' .. source, run .. ':' .. attempt .. ':' .. seq)
   redis.call('PUBLISH', live, 'm ' .. n .. ' ' .. e .. ' ' .. json)
   return n
+end
+
+local function round_of(chan)
+  return redis.call('HGET', chan, 'round') or '1'
+end
+
+-- One milestone, once per (source, run, attempt, seq). Returns its offset, or 0 when it (or a later one) was there.
+-- fate, of an end only: 'done' or 'failed'. A source counts once in a round, for its latest run: a new run takes back what the one before counted.
+local function append(chan, stream, live, source, run, attempt, seq, body, fate)
+  open_channel(chan, stream)
+  local field = 's:' .. source
+  local last = redis.call('HGET', chan, field)
+  if last then
+    local r, a, s, of, counted = string.match(last, '(%d+):(%d+):(%d+):?(%d*)(%a*)')
+    r, a, s = tonumber(r), tonumber(a), tonumber(s)
+    if r > run or (r == run and (a > attempt or (a == attempt and s >= seq))) then return 0 end
+    if of ~= '' and of == round_of(chan) then redis.call('HINCRBY', chan, counted, -1) end
+  end
+  local at = run .. ':' .. attempt .. ':' .. seq
+  if fate then
+    redis.call('HINCRBY', chan, fate, 1)
+    at = at .. ':' .. round_of(chan) .. fate
+  end
+  redis.call('HSET', chan, field, at)
+  return say(chan, stream, live, body)
+end
+
+-- After an end: the roll-up, where there is more than one source to roll up. Its `at` is that of the end.
+local function batch(chan, stream, live, busy, body)
+  local h = redis.call('HMGET', chan, 'expect', 'done', 'failed')
+  local expected, done, failed = tonumber(h[1] or '0'), tonumber(h[2] or '0'), tonumber(h[3] or '0')
+  local ended = done + failed
+  local total = math.max(expected, ended + redis.call('SCARD', busy))
+  if expected == 0 and total < 2 then return end
+  say(chan, stream, live, '{"event":"batch","at":"' .. string.match(body, '"at":"([^"]+)"') .. '","status":"batch","done":' .. done .. ',"failed":' .. failed
+    .. ',"total":' .. total .. ',"percent":' .. math.floor(100 * ended / total) .. '}')
 end
 

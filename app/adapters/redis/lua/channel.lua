@@ -1,8 +1,10 @@
--- What a reader needs to know of a channel: n, e, mark, keep, how many sources are open or being received, the first offset kept, reg.
+-- What a reader needs to know of a channel: n, e, mark, keep, how many sources are open or being received, the first offset kept, reg, expect,
+-- how many have ended.
 -- Empty: not registered.  KEYS channel, busy, receiving, stream
-local h = redis.call('HMGET', KEYS[1], 'n', 'e', 'mark', 'keep', 'reg')
+local h = redis.call('HMGET', KEYS[1], 'n', 'e', 'mark', 'keep', 'reg', 'expect', 'done', 'failed')
 if not h[2] then return {} end
 redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', now)
 local first = redis.call('XRANGE', KEYS[4], '-', '+', 'COUNT', 1)[1]
 local offset = first and string.match(first[1], '%d+') or h[1] + 1
-return {h[1], h[2], h[3], h[4] or '0', redis.call('SCARD', KEYS[2]) + redis.call('ZCARD', KEYS[3]), tonumber(offset), h[5] or '0'}
+local busy = redis.call('SCARD', KEYS[2]) + redis.call('ZCARD', KEYS[3])
+return {h[1], h[2], h[3], h[4] or '0', busy, tonumber(offset), h[5] or '0', tonumber(h[6] or '0'), tonumber(h[7] or '0') + tonumber(h[8] or '0')}

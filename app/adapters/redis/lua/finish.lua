@@ -15,6 +15,7 @@ if closes then
   redis.call('HDEL', KEYS[9], ARGV[3])
   redis.call('SREM', KEYS[3], ARGV[3])
 end
-local n = append(KEYS[1], KEYS[2], ARGV[9], ARGV[3], run, LAST, 0, ARGV[7])
+local n = append(KEYS[1], KEYS[2], ARGV[9], ARGV[3], run, LAST, 0, ARGV[7], ARGV[6] == 'succeeded' and 'done' or 'failed')
+if n > 0 then batch(KEYS[1], KEYS[2], ARGV[9], KEYS[3], ARGV[7]) end
 if n > 0 or closes then keep(KEYS[1], KEYS[2], KEYS[3], KEYS[4], ARGV[2], ARGV[8]) end
 return n
