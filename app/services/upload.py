@@ -72,24 +72,28 @@ class Upload:
     async def file(self, owner: OwnerId, submission: Submission, staging: Staging) -> None:
         """All bytes are in `staging`: accept them. Raises NotFound, Conflict, Unavailable; then nothing is accepted or left behind."""
         _check(submission)
-        # The write first: the store is the slower of the two.
-        staged, known = await asyncio.gather(staging.finish(), self._known(owner, submission.channel), return_exceptions=True)
+        # The write first: it is the slowest.
+        staged, known, past = await asyncio.gather(
+            staging.finish(), self._known(owner, submission.channel), self.accept.look(owner, submission.source), return_exceptions=True
+        )
         if isinstance(staged, BaseException):
             raise staged
         if isinstance(known, BaseException):
-            with suppress(Unavailable):
-                await self.offload(self.store.delete, [staging.key])
+            await self._drop(staging)
             raise known
-        await self.accept(owner, self._record(submission, staged), receiving=staged.upload)
+        if isinstance(past, BaseException):
+            await self._drop(staging)
+            raise past
+        await self.accept(owner, self._record(submission, staged), past=past, receiving=staged.upload)
 
     async def url(self, owner: OwnerId, submission: Submission) -> None:
         """Accept a URL; a worker fetches it. Raises InvalidRequest, NotFound, Conflict, Unavailable."""
         _check(submission)
         url = submission.url or ""
         check_url(url)
-        await self._known(owner, submission.channel)
+        _, past = await asyncio.gather(self._known(owner, submission.channel), self.accept.look(owner, submission.source))
         record = self._record(submission, Staged(new_upload(), 0, "url:" + xxh3_128_hexdigest(url.encode())))
-        await self.accept(owner, record.model_copy(update={"size": None}))
+        await self.accept(owner, record.model_copy(update={"size": None}), past=past)
 
     async def document(self, owner: OwnerId, submission: Submission, body: bytes) -> None:
         """Accept bytes that are in memory already."""
@@ -100,6 +104,10 @@ class Upload:
         except BaseException:
             await staging.abort()
             raise
+
+    async def _drop(self, staging: Staging) -> None:
+        with suppress(Unavailable):  # then nobody names the bytes, and the daily sweep takes them
+            await self.offload(self.store.delete, [staging.key])
 
     async def _known(self, owner: OwnerId, channel: ChannelId) -> None:
         """The channel is open and ours. With Redis away nobody can tell: accepted all the same, under our own name."""

@@ -175,6 +175,47 @@ async def test_a_deleted_id_is_not_used_again(house, digest, open_):
     assert contents(house.inner) == before
 
 
+@pytest.mark.parametrize("away", [False, True])
+@pytest.mark.parametrize("past", [a_success, a_failure])
+async def test_a_past_that_came_after_the_look_is_found_after_the_claim(house, past, away):
+    seen = await house.accept.look(ADA, SOURCE)
+    first = house.stage(a_record())
+    await house.accept(ADA, first)
+    result = ended(house, past(first))
+    await house.ledger.finish(ADA, first, house.announcer.ended(ADA, result), state=result.state)
+    inbox.remove(house.inner, ADA, first)
+    house.ledger.memory.enqueued.clear()
+    house.ledger.away = away
+    other, same = house.stage(a_record(digest="d2")), house.stage(a_record())
+    with pytest.raises(Conflict):
+        await house.accept(ADA, other, past=seen)
+    assert (house.inbox(), house.objects()) == ([], {first.upload, same.upload})
+    await house.accept(ADA, same, past=seen)
+    house.ledger.away = False
+    if past is a_success:
+        assert (house.inbox(), house.ledger.memory.enqueued, house.objects()) == ([], [], {first.upload})
+    else:
+        assert inbox.read(house.inner, ADA, SOURCE) == same.rerun(2)
+        assert house.ledger.memory.enqueued == ([] if away else [Due(ADA, SOURCE, 2)])
+
+
+async def test_a_deletion_that_came_after_the_look_is_found_when_redis_is_away(house):
+    seen = await house.accept.look(ADA, SOURCE)
+    house.inner.put(tombstone_key(ADA, SOURCE), b"{}")
+    house.ledger.away = True
+    with pytest.raises(Conflict):
+        await house.accept(ADA, house.stage(a_record()), past=seen)
+    assert (house.inbox(), house.objects()) == ([], set())
+
+
+async def test_a_look_that_fails_leaves_nothing(house):
+    record = house.stage(a_record())
+    house.store.reset(refuse_at=1)
+    with pytest.raises(Unavailable):
+        await house.accept(ADA, record)
+    assert contents(house.inner) == {}
+
+
 async def test_with_redis_away_the_source_is_accepted_all_the_same(house):
     house.ledger.away = True
     record = house.stage(a_record())
@@ -236,9 +277,10 @@ async def test_a_store_that_refuses_at_any_call_leaves_a_whole_acceptance_or_non
 
 async def test_a_create_that_acted_and_was_not_heard_is_settled_by_the_same_upload_again(house):
     record = house.stage(a_record())
-    house.store.reset(refuse_at=1, late=True)
+    house.store.reset(refuse_at=2, late=True)
     with pytest.raises(Unavailable):
         await house.accept(ADA, record)
+    assert house.store.calls == ["names", "create"]
     house.store.reset()
     await house.accept(ADA, house.stage(a_record()))
     assert (inbox.read(house.inner, ADA, SOURCE), house.objects()) == (record, {record.upload})
