@@ -6,7 +6,7 @@ ObjectStore, Fetcher and Ledger are synchronous: boto3 is, and a worker is. The 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -297,8 +297,17 @@ class LiveFeed(Protocol):
     def unwatch(self, owner: OwnerId, channel: ChannelId) -> None:
         """May be followed by `watch` at once."""
 
-    async def run(self, tell: Callable[[OwnerId, ChannelId, bytes], None], missed: Callable[[], None]) -> None:
-        """For as long as the process lives: calls `tell` with what arrives, and `missed` when anything may have been missed on any channel."""
+    async def run(
+        self,
+        tell: Callable[[OwnerId, ChannelId, bytes], None],
+        missed: Callable[[], None],
+        watched: Callable[[], Iterable[tuple[OwnerId, ChannelId]]],
+    ) -> None:
+        """For as long as the process lives: calls `tell` with what arrives, and `missed` when anything may have been missed on any channel.
+
+        From the moment when something may be missed until `missed` is called, nothing is told. `watched` answers the channels that were
+        watched and not unwatched, so that nobody keeps them twice.
+        """
 
 
 # ------------------------------------------------------------------------------------------------ the rest

@@ -85,7 +85,7 @@ class AsyncMemoryLedger:
             if found is None or not found.open:
                 return None
             received = sum(until > s.clock() for until in found.receiving.values())
-            return ChannelState(owner, len(found.stream), found.epoch, found.mark, found.keep_open, len(found.busy) + received, 1, found.registered)
+            return ChannelState(owner, len(found.stream), found.epoch, found.mark, found.keep_open, len(found.busy) + received, found.first, found.registered)
 
     async def heads(self, channels: Sequence[tuple[OwnerId, ChannelId]]) -> list[tuple[str, int] | None]:
         states = [await self.state(owner, channel) for owner, channel in channels]
@@ -99,7 +99,9 @@ class AsyncMemoryLedger:
 
     async def read(self, owner: OwnerId, channel: ChannelId, *, after: int, limit: int = 500) -> list[tuple[int, bytes]]:
         with self._state.lock:
-            return list(enumerate(self._state.channel(owner, channel).stream, 1))[after : after + limit]
+            found = self._state.channel(owner, channel)
+            after = max(after, found.first - 1)
+            return list(enumerate(found.stream[after : after + limit], after + 1))
 
     async def sources(self, owner: OwnerId, channel: ChannelId) -> list[SourceId]:
         with self._state.lock:

@@ -7,7 +7,7 @@
     4  answer
 
 The source may end between the look and the claim, by another request's run. Redis tells: it keeps an ended run for longer than an
-acceptance takes (docs/adr/0010). Where it knows the run already, or is away, the store is asked again, and the record is taken back
+acceptance takes (docs/adr/0012). Where it knows the run already, or is away, the store is asked again, and the record is taken back
 if there is a past now. Redis away: the acceptance is durable, so the answer is the same; the reconciler finds the inbox record and enqueues it.
 """
 

@@ -5,7 +5,7 @@ ledger.py runs them, once synchronously (workers) and once asynchronously (the A
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar
@@ -203,6 +203,12 @@ class Calls:
 
     def receiving(self, owner: OwnerId, channel: ChannelId, upload: UploadId, seconds: int) -> Call[None]:
         return Call("receiving", [self.keys.receiving(owner, channel)], [upload, _ms(seconds)], lambda _: None)
+
+    def heads(self, channels: Sequence[tuple[OwnerId, ChannelId]]) -> Call[list[tuple[str, int] | None]]:
+        def parse(reply: list[list[Any]]) -> list[tuple[str, int] | None]:
+            return [(epoch.decode(), int(head)) if epoch else None for epoch, head in zip(*reply, strict=True)]
+
+        return Call("heads", [self.keys.channel(*channel) for channel in channels], [], parse)
 
     def told(self, owner: OwnerId, channel: ChannelId, offset: int) -> Call[None]:
         return Call("told", [self.keys.channel(owner, channel)], [offset], lambda _: None)

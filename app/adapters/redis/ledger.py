@@ -155,12 +155,7 @@ class AsyncRedisLedger:
         return await self._run(self._calls.state(owner, channel))
 
     async def heads(self, channels: Sequence[tuple[OwnerId, ChannelId]]) -> list[tuple[str, int] | None]:
-        with unavailable():
-            async with self._redis.pipeline(transaction=False) as pipe:
-                for owner, channel in channels:
-                    pipe.hmget(self._calls.keys.channel(owner, channel), "e", "n")
-                answers = await pipe.execute()
-        return [(epoch.decode(), int(head)) if epoch else None for epoch, head in answers]
+        return await self._run(self._calls.heads(channels))
 
     async def told(self, owner: OwnerId, channel: ChannelId, offset: int) -> None:
         await self._run(self._calls.told(owner, channel, offset))

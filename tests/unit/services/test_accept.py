@@ -12,7 +12,7 @@ from app.domain.source import State
 from app.ports import Due
 from app.protocol import inbox
 from app.services.accept import Accept
-from app.services.subscribe import is_end
+from app.services.message import Message
 from tests.unit.doubles import ADA, SOURCE, House, Ledger, a_failure, a_record, a_success, announcer, contents
 
 pytestmark = pytest.mark.anyio
@@ -96,7 +96,7 @@ async def test_after_a_success_the_same_bytes_are_answered_alike_and_their_chann
     channel = ChannelId("another")
     await house.accept(ADA, house.stage(a_record(ws_uuid=channel)))
     events = house.ledger.told_events(channel=channel)
-    assert [is_end(event) for event in events] == [True]
+    assert [Message(event).is_end for event in events] == [True]
     assert (house.inbox(), house.ledger.memory.enqueued, house.objects()) == ([], [], {first.upload})
 
 
@@ -150,7 +150,7 @@ async def test_a_failure_whose_end_is_still_to_be_said_is_said_before_the_next_r
     second = house.stage(a_record())
     await house.accept(ADA, second)
     assert inbox.read(house.inner, ADA, SOURCE) == second.rerun(2)
-    assert [is_end(event) for event in house.ledger.told_events()] == [False, True, False]
+    assert [Message(event).is_end for event in house.ledger.told_events()] == [False, True, False]
 
 
 async def test_a_success_whose_end_is_still_to_be_said_answers_the_same_bytes_alike(house):
@@ -160,7 +160,7 @@ async def test_a_success_whose_end_is_still_to_be_said_answers_the_same_bytes_al
     channel = ChannelId("another")
     await house.accept(ADA, house.stage(a_record(ws_uuid=channel)))
     assert inbox.read(house.inner, ADA, SOURCE) == first
-    assert [is_end(event) for event in house.ledger.told_events(channel=channel)] == [True]
+    assert [Message(event).is_end for event in house.ledger.told_events(channel=channel)] == [True]
     assert house.objects() == {first.upload}
 
 
@@ -340,7 +340,7 @@ def test_of_requests_that_race_for_an_id_one_sort_of_bytes_wins_and_no_answer_is
         elif past == "success":
             assert current is None
             for record in accepted:
-                assert [is_end(event) for event in house.ledger.told_events(channel=record.ws_uuid)] == [True]
+                assert [Message(event).is_end for event in house.ledger.told_events(channel=record.ws_uuid)] == [True]
         else:
             assert current.digest == accepted[0].digest
             assert current.run == (1 if past == "fresh" else 2)
