@@ -26,6 +26,7 @@ from app.api.measure import Measure
 from app.api.middleware import Drain
 from app.api.openapi import describe_events
 from app.api.origins import LOCALHOST, Origins
+from app.api.websocket.lines import Lines
 from app.domain.policy import UploadPolicy
 from app.protocol.deployment import claim_store
 from app.services.accept import Accept
@@ -63,13 +64,14 @@ def api_keys(settings: Settings) -> ApiKeys:
     )
 
 
-def build(settings: Settings) -> ASGIApp:
-    """The whole ASGI application. It connects when it starts; nothing here does I/O."""
+def build(settings: Settings, lines: Lines | None = None) -> ASGIApp:
+    """The whole ASGI application. It connects when it starts; nothing here does I/O. `lines`: for who closes the sockets before it stops."""
     api = FastAPI(
         title="Headrace", version="0.1.0", lifespan=_lifespan, summary="Upload documents; watch them being checked, read and stored.",
         redirect_slashes=False,
     )  # fmt: skip
     api.state.settings = settings
+    api.state.lines = Lines(parks=settings.park_sockets) if lines is None else lines
     errors.install(api)
     api.add_exception_handler(BodyCut, public_sources.on_body_cut)
     for number, prefix in enumerate(public_sources.PREFIXES):
@@ -116,6 +118,7 @@ async def _lifespan(api: FastAPI) -> AsyncIterator[None]:
         access=access,
         admission=Admission(access, ledger, settings.secrets, lambda: datetime.now(UTC), settings.events_ttl_seconds, settings.ws_tickets),
         sockets=Sockets(SocketLimits(settings.sockets_per_channel, settings.sockets_per_owner, settings.sockets_per_process)),
+        lines=api.state.lines,
         origins=Origins(settings.cors_origins),
         upload=Upload(store, offload, BufferBudget(settings.buffer_bytes), access, ledger, accept, policy),
         sources=sources,
@@ -139,9 +142,12 @@ async def _lifespan(api: FastAPI) -> AsyncIterator[None]:
     try:
         yield
     finally:
+        api.state.lines.cut()
+        await asyncio.sleep(0)  # they say so to their readers in the next turn
         listening.cancel()
         with suppress(asyncio.CancelledError):
             await listening
+        await subscribe.close()
         await ledger.close()
         await offload(store.close)
         offload.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import socket
 import sys
 from contextlib import suppress
@@ -12,30 +13,46 @@ from prometheus_client import start_http_server
 
 from app import settings as configuration
 from app import wiring
+from app.api.websocket.lines import MAX_MESSAGE_BYTES, Lines
 from app.bootstrap import build, check_store
 from app.domain.errors import HeadraceError
 from app.telemetry import logging
 
 
+class Server(uvicorn.Server):
+    """Closes the sockets before it stops to listen, so that whoever comes back is told where not to go."""
+
+    def __init__(self, config: uvicorn.Config, lines: Lines, drain_seconds: float) -> None:
+        super().__init__(config)
+        self._lines = lines
+        self._drain_seconds = drain_seconds
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        draining = asyncio.create_task(self._lines.drain(self._drain_seconds))
+        while not draining.done() and not self.force_exit:
+            await asyncio.wait({draining}, timeout=0.1)
+        draining.cancel()
+        await super().shutdown(sockets)
+
+
 def server(settings: configuration.Settings) -> uvicorn.Server:
     """uvicorn as we run it everywhere. X-Forwarded-* are read by api/addresses.py, from trusted proxies only."""
-    return uvicorn.Server(
-        uvicorn.Config(
-            build(settings),
-            host=settings.host,
-            port=settings.port,
-            http="httptools",
-            ws="websockets-sansio",
-            ws_per_message_deflate=False,
-            ws_max_size=64 * 1024,
-            proxy_headers=False,
-            server_header=False,
-            access_log=False,
-            log_config=None,
-            lifespan="on",
-            timeout_graceful_shutdown=settings.stop_seconds,
-        )
+    lines = Lines(parks=settings.park_sockets)
+    config = uvicorn.Config(
+        build(settings, lines),
+        host=settings.host,
+        port=settings.port,
+        http="httptools",
+        ws="app.api.websocket.protocol:SocketProtocol",
+        ws_max_size=MAX_MESSAGE_BYTES,
+        proxy_headers=False,
+        server_header=False,
+        access_log=False,
+        log_config=None,
+        lifespan="on",
+        timeout_graceful_shutdown=settings.stop_seconds,
     )
+    return Server(config, lines, settings.drain_seconds)
 
 
 def main(arguments: list[str] | None = None) -> int:

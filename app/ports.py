@@ -6,13 +6,14 @@ ObjectStore, Fetcher and Ledger are synchronous: boto3 is, and a worker is. The 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
+from app.domain.channel import ChannelState, Registration
 from app.domain.events import Milestone, SourceProgress, SourceReceiving
 from app.domain.ids import ChannelId, Fence, OwnerId, SourceId, UploadId
 from app.domain.results import Moment
@@ -131,38 +132,6 @@ class LedgerRecord:
     attempt: int = 0
     stage: str | None = None
     progress: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class ChannelState:
-    owner: OwnerId
-    head: int
-    """Offset of the latest milestone; 0 before the first."""
-    epoch: str
-    mark: int
-    """Where a reader without a position begins: after this offset."""
-    keep_open: bool
-    busy: int
-    """Sources of the channel that are open, and uploads to it that are being received."""
-    first: int = 1
-    """Offset of the first milestone that is kept; head + 1 when none is."""
-    registered: bool = True
-    """Its owner opened it; else an upload did, or it was opened anew after a wipe."""
-    expected: int = 0
-    ended: int = 0
-    """Sources whose latest run has ended since the count began (`Channels.register`), of so many that its owner waits for (0: not said)."""
-
-    @property
-    def waits_for_more(self) -> bool:
-        return bool(self.busy) or self.keep_open or self.ended < self.expected
-
-
-@dataclass(frozen=True, slots=True)
-class Registration:
-    owner: OwnerId
-    """Who owns the bare name: who asked, or another who was first."""
-    new: bool
-    """Redis did not know the name before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,8 +276,17 @@ class LiveFeed(Protocol):
     def unwatch(self, owner: OwnerId, channel: ChannelId) -> None:
         """May be followed by `watch` at once."""
 
-    async def run(self, tell: Callable[[OwnerId, ChannelId, bytes], None], missed: Callable[[], None]) -> None:
-        """For as long as the process lives: calls `tell` with what arrives, and `missed` when anything may have been missed on any channel."""
+    async def run(
+        self,
+        tell: Callable[[OwnerId, ChannelId, bytes], None],
+        missed: Callable[[], None],
+        watched: Callable[[], Iterable[tuple[OwnerId, ChannelId]]],
+    ) -> None:
+        """For as long as the process lives: calls `tell` with what arrives, and `missed` when anything may have been missed on any channel.
+
+        From the moment when something may be missed until `missed` is called, nothing is told. `watched` answers the channels that were
+        watched and not unwatched, so that nobody keeps them twice.
+        """
 
 
 # ------------------------------------------------------------------------------------------------ the rest

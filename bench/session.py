@@ -25,6 +25,8 @@ from tests.servers import free_port
 from tests.stack import ROOT, Stack
 
 BUCKET = "headrace-bench"
+SECRET = "bench" * 8
+"""HEADRACE_SECRET_KEYS of everything that is measured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,7 @@ class Place:
         self._folder = folder
         self._held = ExitStack()
         self._floors: dict[str, Server] = {}
+        self._running: dict[int, subprocess.Popen[bytes]] = {}
 
     def close(self) -> None:
         self._held.close()
@@ -88,20 +91,24 @@ class Place:
         self._start([str(valkey.binary()), *options], {}, None)
         return f"redis://127.0.0.1:{port}/0"
 
-    def api(self) -> tuple[Server, str]:
+    def api(self, module: str = "app.main", **settings: str) -> tuple[Server, str]:
         """A fresh API process on the place's store, without workers; and its key."""
         port, key = free_port(), secrets.token_hex(16)
-        settings = {"port": str(port), "metrics_port": "0", "log_level": "warning", "redis_url": self.redis_url, **self.storage}
-        settings |= {"dev_key": key, "secret_keys": "bench" * 8}
-        return self._start([sys.executable, "-m", "app.main"], settings, f"http://127.0.0.1:{port}"), key
+        settings |= {"port": str(port), "metrics_port": "0", "log_level": "warning", "redis_url": self.redis_url, **self.storage}
+        settings |= {"dev_key": key, "secret_keys": SECRET}
+        return self._start([sys.executable, "-m", module], settings, f"http://127.0.0.1:{port}"), key
 
     def floor(self, what: str) -> Server:
         """bench/floor_app.py on the place's kind of store; `what` is one of its names."""
         if what not in self._floors:
             port = free_port()
-            settings = {"port": str(port), "log_level": "warning", "secret_keys": "bench" * 8, **self.storage}
+            settings = {"port": str(port), "log_level": "warning", "secret_keys": SECRET, **self.storage}
             self._floors[what] = self._start([sys.executable, "-m", "bench.floor_app", what], settings, f"http://127.0.0.1:{port}")
         return self._floors[what]
+
+    def end(self, server: Server) -> None:
+        """Before the place does."""
+        _end(self._running.pop(server.pid))
 
     def _start(self, command: list[str], settings: Mapping[str, str], url: str | None) -> Server:
         environ = {name: value for name, value in os.environ.items() if not name.startswith("HEADRACE_")}
@@ -109,6 +116,7 @@ class Place:
         self._folder.mkdir(parents=True, exist_ok=True)
         process = subprocess.Popen(command, cwd=ROOT, env=environ, stdout=subprocess.DEVNULL)
         self._held.callback(_end, process)
+        self._running[process.pid] = process
         if url is not None:
             _wait(url, process)
         return Server(url or "", process.pid)

@@ -68,7 +68,13 @@ def plan(settings: Settings, data: DataDir, environ: Mapping[str, str]) -> Plan:
     groups.append(
         (
             *(
-                _api(index, listening, port, settings.host, {**base, "HEADRACE_METRICS_PORT": str(metrics[index]), "HEADRACE_STOP_SECONDS": "3"})
+                _api(
+                    index,
+                    listening,
+                    port,
+                    settings.host,
+                    {**base, "HEADRACE_METRICS_PORT": str(metrics[index]), "HEADRACE_STOP_SECONDS": "3", "HEADRACE_DRAIN_SECONDS": "0"},
+                )
                 for index in range(settings.api_processes)
             ),
             *(_worker(index, data, base) for index in range(settings.workers)),
@@ -115,7 +121,7 @@ def _api(index: int, listening: socket.socket, port: int, host: str, environ: Ma
     # Asked through the common socket, so with several processes it is the first of them that answers.
     ready = probes.http_200(ports.reachable(host), port, "/readyz")
     argv = _python("app.main", "--fd", str(listening.fileno()))
-    return Command(f"api{index + 1}", "api", argv, environ, probe=ready, fds=(listening.fileno(),), stop_seconds=4)
+    return Command(f"api{index + 1}", "api", argv, environ, probe=ready, fds=(listening.fileno(),), stop_seconds=6)
 
 
 def _worker(index: int, data: DataDir, environ: Mapping[str, str]) -> Command:

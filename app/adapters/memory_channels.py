@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from app.adapters.memory_ledger import MemoryChannel, MemoryLedger, MemoryState
+from app.domain.channel import ChannelState, Registration
 from app.domain.events import Milestone, SourceReceiving
 from app.domain.ids import ChannelId, OwnerId, SourceId, UploadId
 from app.domain.results import Moment
 from app.domain.source import InboxRecord, State
-from app.ports import ChannelState, LedgerRecord, Registration
+from app.ports import LedgerRecord
 
 
 class AsyncMemoryLedger:
@@ -93,7 +94,7 @@ class AsyncMemoryLedger:
                 return None
             received = sum(until > s.clock() for until in found.receiving.values())
             return ChannelState(
-                owner, len(found.stream), found.epoch, found.mark, found.keep_open, len(found.busy) + received, 1, found.registered, found.expected,
+                owner, len(found.stream), found.epoch, found.mark, found.keep_open, len(found.busy) + received, found.first, found.registered, found.expected,
                 len(found.fates),
             )  # fmt: skip
 
@@ -109,7 +110,9 @@ class AsyncMemoryLedger:
 
     async def read(self, owner: OwnerId, channel: ChannelId, *, after: int, limit: int = 500) -> list[tuple[int, bytes]]:
         with self._state.lock:
-            return list(enumerate(self._state.channel(owner, channel).stream, 1))[after : after + limit]
+            found = self._state.channel(owner, channel)
+            after = max(after, found.first - 1)
+            return list(enumerate(found.stream[after : after + limit], after + 1))
 
     async def sources(self, owner: OwnerId, channel: ChannelId) -> list[SourceId]:
         with self._state.lock:

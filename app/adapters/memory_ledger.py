@@ -44,6 +44,8 @@ class _Run:
 class MemoryChannel:
     epoch: str = field(default_factory=lambda: uuid.uuid4().hex)
     stream: list[bytes] = field(default_factory=list)
+    first: int = 1
+    """Offset of the first milestone that is kept: a test raises it, to trim the stream."""
     latest: dict[SourceId, tuple[int, int, int]] = field(default_factory=dict)
     """Run, attempt and seq of each source's last milestone."""
     mark: int = 0

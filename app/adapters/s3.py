@@ -7,7 +7,7 @@ import random
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import obstore
 from botocore.exceptions import ClientError
@@ -17,15 +17,12 @@ from obstore.store import S3Store
 
 from app.adapters.create_only import prove
 from app.adapters.object_key import checked_key, checked_limit, checked_prefix, checked_type
-from app.adapters.s3_client import Runtime, S3Location, boto_client, boto_session, obstore_client
+from app.adapters.s3_client import BotoClients, Runtime, S3Location, boto_session, obstore_client
 from app.adapters.s3_refusal import refusal, s3_refusals
 from app.adapters.s3_transfer import S3Transfer
 from app.domain.errors import ObjectNotFound, StoreUnfit, Unavailable
 from app.domain.filename import attachment
 from app.ports import ObjectStat
-
-if TYPE_CHECKING:
-    from types_boto3_s3 import S3Client
 
 _LINK_LIMIT_SECONDS: Final = 7 * 86400
 _CONFLICTS: Final = 5
@@ -45,12 +42,10 @@ class S3ObjectStore:
         self._base = f"{location.prefix.strip('/')}/".lstrip("/")
         try:
             session = boto_session(location)
-            self._boto_client = boto_client(session, location, location.endpoint_url)
-            public = location.public_endpoint_url
-            self._links = boto_client(session, location, public) if public else self._boto_client
             self._obstore_client = obstore_client(session, location)
         except (ValueError, OSError) as error:
             raise StoreUnfit(detail=f"S3: {error}") from error
+        self._boto = BotoClients(session, location)
 
     def put(self, key: str, body: bytes | bytearray | memoryview, *, media_type: str = "application/octet-stream") -> None:
         path, attributes = self._path(key), {"Content-Type": checked_type(media_type)}
@@ -73,7 +68,7 @@ class S3ObjectStore:
         raise Unavailable("storage_unavailable", "the object store does not serve: 409 ConditionalRequestConflict")
 
     def start(self, key: str, *, part_bytes: int, media_type: str = "application/octet-stream") -> S3Transfer:
-        return S3Transfer(self._boto, self._bucket, self._path(key), part_bytes, checked_type(media_type))
+        return S3Transfer(self._boto.control(), self._bucket, self._path(key), part_bytes, checked_type(media_type))
 
     def get(self, key: str) -> bytes:
         with s3_refusals(key):
@@ -96,7 +91,7 @@ class S3ObjectStore:
         wanted: dict[str, Any] = {} if start == 0 and stop is None else {"Range": f"bytes={start}-{'' if stop is None else stop - 1}"}
         with s3_refusals(key):
             try:
-                answer = self._boto.get_object(Bucket=self._bucket, Key=self._path(key), **wanted)
+                answer = self._boto.control().get_object(Bucket=self._bucket, Key=self._path(key), **wanted)
             except ClientError as error:
                 if refusal(error)[1] == "InvalidRange":  # the object ends before `start`
                     return iter(())
@@ -115,7 +110,7 @@ class S3ObjectStore:
             # One more than is wanted: AWS gives `after` again when it ends in `/`, since there are keys behind it.
             page = min(_PAGE, limit - len(found) + 1)
             with s3_refusals():
-                answer = self._boto.list_objects_v2(Bucket=self._bucket, Prefix=below, Delimiter="/", MaxKeys=page, **position)
+                answer = self._boto.control().list_objects_v2(Bucket=self._bucket, Prefix=below, Delimiter="/", MaxKeys=page, **position)
             keys = [one["Key"] for one in answer.get("Contents", ())] + [one["Prefix"] for one in answer.get("CommonPrefixes", ())]
             found += sorted(name for name in (key.removeprefix(below) for key in keys) if name > after)
             if not answer["IsTruncated"]:
@@ -142,8 +137,7 @@ class S3ObjectStore:
     def link(self, key: str, *, filename: str, media_type: str, seconds: int) -> str | None:
         """Made without a request: whether the object is there shows when the link is followed. Seven days at most, as S3 has it."""
         wanted = {"ResponseContentDisposition": attachment(filename), "ResponseContentType": media_type}
-        Runtime.check()
-        return self._links.generate_presigned_url(
+        return self._boto.links().generate_presigned_url(
             "get_object", Params={"Bucket": self._bucket, "Key": self._path(key), **wanted}, ExpiresIn=min(seconds, _LINK_LIMIT_SECONDS)
         )
 
@@ -155,13 +149,7 @@ class S3ObjectStore:
         prove(self)
 
     def close(self) -> None:
-        self._boto_client.close()
-        self._links.close()
-
-    @property
-    def _boto(self) -> S3Client:
-        Runtime.check()
-        return self._boto_client
+        self._boto.close()
 
     @property
     def _obstore(self) -> S3Store:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import threading
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -86,6 +87,39 @@ def boto_client(session: boto3.Session, location: S3Location, endpoint_url: str 
     )
     region = session.region_name or "us-east-1"
     return session.client("s3", endpoint_url=endpoint_url, region_name=region, verify=location.ca_bundle, config=config)
+
+
+class BotoClients:
+    """boto3's clients, made when first asked for: that takes 50 ms and more, and whoever handles small objects only never does."""
+
+    def __init__(self, session: boto3.Session, location: S3Location) -> None:
+        self._session, self._location = session, location
+        self._made: dict[str | None, S3Client] = {}
+        self._lock = threading.Lock()
+
+    def control(self) -> S3Client:
+        """Raises StoreUnfit."""
+        return self._get(self._location.endpoint_url)
+
+    def links(self) -> S3Client:
+        """For presigning: knows the address that clients of ours use. Raises StoreUnfit."""
+        return self._get(self._location.public_endpoint_url or self._location.endpoint_url)
+
+    def close(self) -> None:
+        with self._lock:
+            for client in self._made.values():
+                client.close()
+            self._made.clear()
+
+    def _get(self, endpoint_url: str | None) -> S3Client:
+        Runtime.check()
+        with self._lock:  # a session makes one client at a time
+            if endpoint_url not in self._made:
+                try:
+                    self._made[endpoint_url] = boto_client(self._session, self._location, endpoint_url)
+                except (ValueError, OSError) as error:
+                    raise StoreUnfit(detail=f"S3: {error}") from error
+            return self._made[endpoint_url]
 
 
 def obstore_client(session: boto3.Session, location: S3Location) -> S3Store:

@@ -12,6 +12,7 @@ from starlette.requests import HTTPConnection
 
 from app.api.addresses import Addresses
 from app.api.origins import Origins
+from app.api.websocket.lines import Lines
 from app.domain.errors import InvalidRequest, RequestTimeout, TooLarge
 from app.domain.ids import OwnerId
 from app.ports import AsyncLedger, Channels, ObjectStore
@@ -31,6 +32,7 @@ class Services:
     access: Access
     admission: Admission
     sockets: Sockets
+    lines: Lines
     origins: Origins
     upload: Upload
     sources: Sources

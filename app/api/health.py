@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
 
 from app.api.deps import TheServices
 from app.domain.errors import Unavailable
@@ -20,8 +20,14 @@ async def healthz() -> dict[str, str]:
 
 
 @router.get("/readyz")
-async def readyz(services: TheServices) -> dict[str, Any]:
-    """Ready to accept. `degraded` with reasons while Redis or the store is away: with Redis away uploads are accepted all the same."""
+async def readyz(services: TheServices, response: Response) -> dict[str, Any]:
+    """Ready to accept. `degraded` with reasons while Redis or the store is away: with Redis away uploads are accepted all the same.
+
+    503 while the process stops: send it nothing new.
+    """
+    if services.lines.is_draining:
+        response.status_code = 503
+        return {"status": "stopping", "away": []}
     reasons = []
     try:
         await services.ledger.ping()

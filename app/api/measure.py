@@ -1,4 +1,4 @@
-"""Counts and times every answer, and counts the sockets."""
+"""Counts and times every answer."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import time
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.telemetry.metrics import ANSWER_SECONDS, ANSWERS, SOCKETS
+from app.telemetry.metrics import ANSWER_SECONDS, ANSWERS
 
 _METHODS = frozenset({"GET", "POST", "DELETE", "HEAD", "OPTIONS", "PUT", "PATCH"})
 
@@ -16,10 +16,6 @@ class Measure:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "websocket":
-            with SOCKETS.track_inprogress():
-                await self._app(scope, receive, send)
-            return
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return

@@ -2,28 +2,47 @@
 
 from __future__ import annotations
 
-import asyncio
-from contextlib import aclosing, suppress
+from functools import partial
 
-from fastapi import APIRouter, WebSocket, WebSocketDisconnect
+from fastapi import APIRouter, WebSocket
 
 from app.api.deps import Services, TheSocketServices
 from app.api.errors import from_error
 from app.api.handshake import admitted, subprotocol
-from app.domain.errors import HeadraceError
+from app.api.websocket.line import Line
+from app.domain.errors import HeadraceError, Unavailable
 from app.domain.ids import ChannelId, OwnerId
 from app.domain.position import Position, start
+from app.services.reader import Reader
+from app.services.sockets import Sockets
 
 PATHS = ("/ws/{ws_uuid}", "/user/ws/{ws_uuid}", "/public/ws/{ws_uuid}", "/public/user/ws/{ws_uuid}")
-
-_CANCEL_SECONDS = 5
 
 router = APIRouter()
 
 
+class _Seat:
+    """A reader's place among the open sockets; calling it gives both up."""
+
+    __slots__ = ("_reader", "_sockets")
+
+    def __init__(self, sockets: Sockets, reader: Reader) -> None:
+        self._sockets = sockets
+        self._reader = reader
+
+    def __call__(self) -> None:
+        self._reader.detach()
+        self._sockets.leave(*self._reader.channel)
+
+
 async def watch_channel(websocket: WebSocket, ws_uuid: str, services: TheSocketServices) -> None:
-    """History, then live; closed with 1000 when the channel has nothing more to tell. Refused (400 to 503) before it is accepted."""
+    """History, then live; closed with 1000 when the channel has nothing more to tell. Refused (400 to 503) before it is accepted.
+
+    Returns when the history is told, where the server lets a socket go on without its endpoint.
+    """
     try:
+        if services.lines.is_draining:
+            raise Unavailable("stopping", "this process is stopping; another one answers soon")
         after = start(websocket.query_params.getlist("after"))
         owner, channel = await admitted(websocket, ws_uuid, services)
     except HeadraceError as error:
@@ -31,42 +50,25 @@ async def watch_channel(websocket: WebSocket, ws_uuid: str, services: TheSocketS
         return
     try:
         await websocket.accept(subprotocol(websocket))
-        await _serve(websocket, services, owner, channel, after)
-    finally:
+        line = services.lines.take(websocket)
+    except BaseException:
         services.sockets.leave(owner, channel)
+        raise
+    await _serve(line, services, owner, channel, after)
 
 
-async def _serve(websocket: WebSocket, services: Services, owner: OwnerId, channel: ChannelId, after: Position | None) -> None:
-    telling = asyncio.create_task(_tell(websocket, services, owner, channel, after))
-    listening = asyncio.create_task(_listen(websocket))
-    _, pending = await asyncio.wait({telling, listening}, return_when=asyncio.FIRST_COMPLETED)
-    for task in pending:
-        task.cancel()
-    # Bounded: redis-py may lose a cancellation that meets a command which was just sent, and the task then ends with its next answer.
-    if pending:
-        await asyncio.wait(pending, timeout=_CANCEL_SECONDS)
-    for task in (task for task in pending if task.done()):
-        _ = task.cancelled() or task.exception()  # looked at, or the loop complains
-    if telling in pending:
-        return
+async def _serve(line: Line, services: Services, owner: OwnerId, channel: ChannelId, after: Position | None) -> None:
     try:
-        code = 1000 if telling.exception() is None else 1011
-        await websocket.close(code)
-    except (RuntimeError, WebSocketDisconnect):  # gone in the same moment
-        return
-
-
-async def _tell(websocket: WebSocket, services: Services, owner: OwnerId, channel: ChannelId, after: Position | None) -> None:
-    async with aclosing(services.subscribe(owner, channel, after)) as messages:
-        async for message in messages:
-            await websocket.send_text(message.decode())
-
-
-async def _listen(websocket: WebSocket) -> None:
-    """Until the client goes. What it sends is dropped: nothing is expected of it."""
-    with suppress(WebSocketDisconnect):
-        while True:
-            await websocket.receive_text()
+        reader = await services.subscribe.attach(owner, channel, after, line)
+    except BaseException as error:
+        line.on_gone = partial(services.sockets.leave, owner, channel)
+        line.close(1011)
+        await line.settle()
+        if isinstance(error, HeadraceError):  # Redis went away after the handshake, say: the client comes again
+            return
+        raise
+    line.on_gone = _Seat(services.sockets, reader)
+    await line.settle()
 
 
 for path in PATHS:

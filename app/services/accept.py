@@ -1,22 +1,25 @@
 """Accept: the moment from which an upload cannot be lost. The story of every upload, whichever way it came.
 
     1  the bytes are durable                     (staging.py; for a URL there are none yet)
+       meanwhile: has the source a past?         then answer alike
     2  inbox record, create-only                 = the acceptance, and the claim on the id
-    3  has the source ended before?              then take the record back and answer alike
-    4  one script in Redis                       record + first event + Celery message
-    5  answer
+    3  one script in Redis                       record + first event + Celery message
+    4  answer
 
-Redis away at 4: the acceptance is durable, so the answer is the same; the reconciler finds the inbox record and enqueues it.
+The source may end between the look and the claim, by another request's run. Redis tells: it keeps an ended run for longer than an
+acceptance takes (docs/adr/0012). Where it knows the run already, or is away, the store is asked again, and the record is taken back
+if there is a past now. Redis away: the acceptance is durable, so the answer is the same; the reconciler finds the inbox record and enqueues it.
 """
 
 from __future__ import annotations
 
 import logging
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
 from app.domain.errors import Conflict, HeadraceError, Unavailable
-from app.domain.ids import OwnerId, UploadId
+from app.domain.ids import OwnerId, SourceId, UploadId
 from app.domain.layout import object_key
 from app.domain.results import RunResult
 from app.domain.source import InboxRecord, State
@@ -39,41 +42,57 @@ class Accept:
     offload: Offload
     announcer: Announcer
 
-    async def __call__(self, owner: OwnerId, record: InboxRecord, *, receiving: UploadId | None = None) -> None:
+    async def look(self, owner: OwnerId, source: SourceId) -> Outcome:
+        """What the source has come to before. Raises Unavailable."""
+        return await self.offload(outcome, self.store, owner, source)
+
+    async def __call__(self, owner: OwnerId, record: InboxRecord, *, past: Outcome | None = None, receiving: UploadId | None = None) -> None:
         """Accept the source. When this returns, it will be finished and its end will be said.
 
         The same bytes under the same id are the same upload, sent again: nothing is done twice. After a failed run they are a new
-        run. Raises Conflict (other bytes, or the source was deleted; what was staged is removed), Unavailable (try again).
+        run. `past` is what `look` found since the request came. Raises Conflict (other bytes, or the source was deleted; what was
+        staged is removed), Unavailable (try again).
         """
         for _ in range(_TRIES):
-            past = await self.offload(self._claim, owner, record)
-            if past is not None:
-                if past.deleted:
-                    await self._take_back(owner, record)
-                    raise _deleted()
-                if past.result is None or past.result.run < record.run:
-                    await self._enqueue(owner, record, receiving)
-                    return
-                if await self._ended_before(owner, record, past.result):
-                    return
-                record = record.rerun(past.result.run + 1)
-            else:
-                try:
+            async with self._or_drop(owner, record):
+                past = past or await self.look(owner, record.source_uuid)
+                answered = await self._answered_by(owner, record, past)
+            if not answered:
+                record = record if past.result is None else record.rerun(past.result.run + 1)
+                if await self.offload(inbox.create, self.store, owner, record):
+                    past = await self._open(owner, record, receiving)
+                    if past is None:
+                        return
+                    await self.offload(inbox.remove, self.store, owner, record)
+                    continue
+                past = None
+                async with self._or_drop(owner, record):
                     answered = await self._claimed_before(owner, record, receiving)
-                except HeadraceError:
-                    await self._drop_bytes(owner, record)
-                    raise
-                if answered:
-                    await self._drop_bytes(owner, record)
-                    return
+            if answered:
+                await self._drop_bytes(owner, record)
+                return
         await self._drop_bytes(owner, record)
         raise Unavailable("contended", "the source's id is being used by several requests at once")
 
-    def _claim(self, owner: OwnerId, record: InboxRecord) -> Outcome | None:
-        """Steps 2 and 3, in one thread: what the source had come to before; None when the id is claimed already."""
-        if not inbox.create(self.store, owner, record):
+    async def _answered_by(self, owner: OwnerId, record: InboxRecord, past: Outcome) -> bool:
+        """Answer alike: True when there is nothing more to do, False when a run is due."""
+        if past.deleted:
+            raise _deleted()
+        if past.result is None:
+            return False
+        if past.result.digest != record.digest:
+            raise _mismatch()
+        if past.result.state is not State.SUCCEEDED:
+            return False
+        await self._say_again(owner, record, past.result)
+        return True
+
+    async def _open(self, owner: OwnerId, record: InboxRecord, receiving: UploadId | None) -> Outcome | None:
+        """Enqueue what was claimed; a past that came between the look and the claim, or None: then it is accepted."""
+        if await self._enqueue(owner, record, receiving):
             return None
-        return outcome(self.store, owner, record.source_uuid)
+        past = await self.look(owner, record.source_uuid)
+        return past if past.deleted or (past.result is not None and past.result.run >= record.run) else None
 
     async def _claimed_before(self, owner: OwnerId, record: InboxRecord, receiving: UploadId | None) -> bool:
         """Answer like the claim that is there: True when there is nothing more to do, False when it has gone.
@@ -83,7 +102,7 @@ class Accept:
         current = await self.offload(inbox.read, self.store, owner, record.source_uuid)
         if current is None:
             return False
-        past = await self.offload(outcome, self.store, owner, record.source_uuid)
+        past = await self.look(owner, record.source_uuid)
         if past.deleted:
             raise _deleted()
         ended = past.result if past.result is not None and past.result.run >= current.run else None
@@ -99,18 +118,6 @@ class Accept:
             return False
         return True
 
-    async def _ended_before(self, owner: OwnerId, record: InboxRecord, result: RunResult) -> bool:
-        """Answer alike: True when there is nothing more to do, False when a new run is due."""
-        if result.digest != record.digest:
-            await self._take_back(owner, record)
-            raise _mismatch()
-        if result.state is not State.SUCCEEDED:
-            await self.offload(inbox.remove, self.store, owner, record)
-            return False
-        await self._take_back(owner, record)
-        await self._say_again(owner, record, result)
-        return True
-
     async def _say_again(self, owner: OwnerId, record: InboxRecord, result: RunResult) -> None:
         """The channel may be another one than then, and its reader waits for an end."""
         try:
@@ -118,15 +125,22 @@ class Accept:
         except Unavailable:
             log.warning("Redis is away; the end of a source that was sent again is not repeated")
 
-    async def _enqueue(self, owner: OwnerId, record: InboxRecord, receiving: UploadId | None) -> None:
+    async def _enqueue(self, owner: OwnerId, record: InboxRecord, receiving: UploadId | None) -> bool:
+        """False when the ledger has the run already, or cannot tell."""
         try:
-            await self.ledger.accept(owner, record, receiving=receiving)
+            return await self.ledger.accept(owner, record, receiving=receiving)
         except Unavailable:
             log.warning("accepted while Redis is away; the reconciler will enqueue it")
+            return False
 
-    async def _take_back(self, owner: OwnerId, record: InboxRecord) -> None:
-        await self.offload(inbox.remove, self.store, owner, record)
-        await self._drop_bytes(owner, record)
+    @asynccontextmanager
+    async def _or_drop(self, owner: OwnerId, record: InboxRecord) -> AsyncIterator[None]:
+        """For what cannot have claimed the id: when it fails, nobody names the bytes."""
+        try:
+            yield
+        except HeadraceError:
+            await self._drop_bytes(owner, record)
+            raise
 
     async def _drop_bytes(self, owner: OwnerId, record: InboxRecord) -> None:
         if record.url is None:

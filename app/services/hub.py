@@ -1,105 +1,141 @@
-"""The hub: from the one live connection of this process to everyone here who listens to a channel."""
+"""The hub: from the one live connection of this process to every reader here."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
+from collections.abc import Collection
 from contextlib import suppress
+from itertools import islice
 
 from app.domain.errors import Unavailable
 from app.domain.ids import ChannelId, OwnerId
 from app.ports import Channels, LiveFeed
-from app.services.listener import Listener, source_of_progress
+from app.services.message import Message
+from app.services.reader import Reader
 from app.telemetry.metrics import JOINS, LISTENERS
-
-log = logging.getLogger(__name__)
 
 _SWEEP_SECONDS = 5.0
 """How often the heads of all channels are looked at: the last message of a burst leaves no gap behind it."""
+_AGAIN_SECONDS = 1.0
+"""The same after a sweep that Redis did not answer, when something was missed for sure."""
+_HEADS_AT_ONCE = 500
+"""Takes about a millisecond of the loop, and as much of Redis."""
 
-
-class _Room:
-    """Who listens to one channel. `watched` is the one subscription that all of them share."""
-
-    def __init__(self, watched: asyncio.Task[None]) -> None:
-        self.listeners: set[Listener] = set()
-        self.watched = watched
+_Channel = tuple[OwnerId, ChannelId]
 
 
 class Hub:
-    """One per process. Costs Redis one subscription per channel, however many listen; nothing here waits for a reader."""
+    """One per process. Costs Redis one subscription per channel, however many read it; nothing here waits for a reader."""
 
     def __init__(self, feed: LiveFeed, channels: Channels) -> None:
         self._feed = feed
         self._channels = channels
-        self._rooms: dict[tuple[OwnerId, ChannelId], _Room] = {}
+        self._rooms: dict[_Channel, Reader | set[Reader]] = {}
+        """Who reads a channel. Most readers are alone, and a set of one would cost more than the reader."""
+        self._opening: dict[_Channel, asyncio.Task[None]] = {}
+        self._missed = asyncio.Event()
+        self._is_whole = True
+        """False until a whole sweep has found who is behind: that long, progress could overtake a milestone that was lost."""
 
     async def run(self) -> None:
         """Hand on what arrives, for as long as the process lives."""
         async with asyncio.TaskGroup() as running:
-            running.create_task(self._feed.run(self._tell, self._missed))
+            running.create_task(self._feed.run(self._tell, self._miss, lambda: self._rooms))
             running.create_task(self._sweep())
 
-    def _tell(self, owner: OwnerId, channel: ChannelId, message: bytes) -> None:
-        room = self._rooms.get((owner, channel))
-        if room is not None:
-            source = source_of_progress(message)
-            for listener in room.listeners:
-                listener.put(message, source)
+    def _in(self, channel: _Channel) -> Collection[Reader]:
+        """A copy, where it could change while somebody goes through it."""
+        room = self._rooms.get(channel, ())
+        return (room,) if isinstance(room, Reader) else tuple(room)
 
-    def _missed(self) -> None:
-        for room in self._rooms.values():
-            for listener in room.listeners:
-                listener.miss()
+    def _tell(self, owner: OwnerId, channel: ChannelId, text: bytes) -> None:
+        readers = self._in((owner, channel))
+        if readers:
+            message = Message.published(text)
+            if message.offset or self._is_whole:
+                for reader in readers:
+                    reader.tell(message)
+
+    def _miss(self) -> None:
+        """Who reads just now reads again. All others are compared with the heads: most have missed nothing."""
+        self._is_whole = False
+        self._missed.set()
+        for channel in self._rooms:
+            for reader in self._in(channel):
+                if reader.held is not None:
+                    reader.held.miss()
 
     async def _sweep(self) -> None:
+        pause = _SWEEP_SECONDS
         while True:
-            await asyncio.sleep(_SWEEP_SECONDS)
-            if names := list(self._rooms):
-                with suppress(Unavailable):
-                    for name, head in zip(names, await self._channels.heads(names), strict=True):
-                        room = self._rooms.get(name)
-                        for listener in room.listeners if room else ():
-                            listener.compare(head)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await self._missed.wait()
+            with suppress(Unavailable):
+                await self._compare()
+            pause = _SWEEP_SECONDS if self._is_whole else _AGAIN_SECONDS
 
-    async def join(self, owner: OwnerId, channel: ChannelId) -> Listener:
-        """Listen. When this returns, everything published from now on arrives. Raises Unavailable."""
+    async def _compare(self) -> None:
+        self._missed.clear()
+        names = iter(list(self._rooms))
+        while some := list(islice(names, _HEADS_AT_ONCE)):
+            for name, head in zip(some, await self._channels.heads(some), strict=True):
+                for reader in self._in(name):
+                    reader.compare(head)
+        self._is_whole = not self._missed.is_set()
+
+    # ------------------------------------------------------------------------------------------------ joining and leaving
+
+    async def join(self, reader: Reader) -> None:
+        """Listen. When this returns, everything published from now on arrives. Raises Unavailable, and then it has not joined."""
         JOINS.inc()
-        room = self._rooms.get((owner, channel)) or self._open(owner, channel)
-        listener = Listener()
-        room.listeners.add(listener)
+        self._enter(reader)
+        opening = self._opening.get(reader.channel)
+        if opening is not None:
+            try:
+                await asyncio.shield(opening)
+            except BaseException:
+                self.leave(reader)
+                raise
+
+    def _enter(self, reader: Reader) -> None:
         LISTENERS.inc()
-        try:
-            await asyncio.shield(room.watched)
-        except BaseException:
-            self.leave(owner, channel, listener, room)
-            raise
-        return listener
+        room = self._rooms.get(reader.channel)
+        if room is None:
+            self._rooms[reader.channel] = reader
+            self._open(reader.channel)
+        else:
+            others = {room} if isinstance(room, Reader) else room
+            reader.channel = next(iter(others), reader).channel  # one object for all
+            others.add(reader)
+            self._rooms[reader.channel] = others
 
-    def leave(self, owner: OwnerId, channel: ChannelId, listener: Listener, room: _Room | None = None) -> None:
-        room = room or self._rooms.get((owner, channel))
-        if room is None or listener not in room.listeners:
+    def leave(self, reader: Reader) -> None:
+        """Repeated, or when it has not joined: nothing."""
+        room = self._rooms.get(reader.channel)
+        if room is reader:
+            self._rooms[reader.channel] = set()
+        elif isinstance(room, set) and reader in room:
+            room.discard(reader)
+        else:
             return
-        room.listeners.discard(listener)
         LISTENERS.dec()
-        if room.watched.done():
-            self._close_if_empty(owner, channel, room)
+        self._close_if_empty(reader.channel)
 
-    def _open(self, owner: OwnerId, channel: ChannelId) -> _Room:
+    def _open(self, channel: _Channel) -> None:
+        opening = self._opening[channel] = asyncio.create_task(self._feed.watch(*channel))
+        opening.add_done_callback(lambda _: self._opened(channel, opening))
+
+    def _opened(self, channel: _Channel, opening: asyncio.Task[None]) -> None:
+        del self._opening[channel]
+        if opening.cancelled() or opening.exception() is not None:
+            LISTENERS.dec(len(self._in(channel)))
+            del self._rooms[channel]  # who waits for it is told, who comes later tries anew
+        else:
+            self._close_if_empty(channel)
+
+    def _close_if_empty(self, channel: _Channel) -> None:
         """A room stays until its subscription is settled, even when all have left: so a channel is never subscribed and unsubscribed at once."""
-        room = self._rooms[owner, channel] = _Room(asyncio.create_task(self._feed.watch(owner, channel)))
-
-        def settled(watched: asyncio.Task[None]) -> None:
-            if watched.cancelled() or watched.exception() is not None:
-                if self._rooms.get((owner, channel)) is room:
-                    del self._rooms[owner, channel]  # who waits for it is told, who comes later tries anew
-            else:
-                self._close_if_empty(owner, channel, room)
-
-        room.watched.add_done_callback(settled)
-        return room
-
-    def _close_if_empty(self, owner: OwnerId, channel: ChannelId, room: _Room) -> None:
-        if not room.listeners and self._rooms.get((owner, channel)) is room:
-            del self._rooms[owner, channel]
-            self._feed.unwatch(owner, channel)
+        if channel not in self._opening and not self._in(channel):
+            del self._rooms[channel]
+            self._feed.unwatch(*channel)

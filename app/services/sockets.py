@@ -19,29 +19,36 @@ class SocketLimits:
 class Sockets:
     def __init__(self, limits: SocketLimits) -> None:
         self._limits = limits
-        self._owners: Counter[OwnerId] = Counter()
-        self._channels: Counter[tuple[OwnerId, ChannelId]] = Counter()
+        self._owners: dict[OwnerId, ChannelId | Counter[ChannelId]] = {}
+        """The channel of an owner's only socket, or how many are on each. Most have one, and a counter of one would cost more than all else."""
         self.open = 0
+
+    def _of(self, owner: OwnerId) -> Counter[ChannelId]:
+        held = self._owners.get(owner)
+        return held if isinstance(held, Counter) else Counter([held] if held else [])
 
     def enter(self, owner: OwnerId, channel: ChannelId) -> None:
         """Count one more. Raises TooManySockets, and then counts nothing. Whoever entered leaves, once."""
+        opened = self._of(owner)
         for count, limit, what in (
             (self.open, self._limits.per_process, "here"),
-            (self._owners[owner], self._limits.per_owner, "for this owner"),
-            (self._channels[owner, channel], self._limits.per_channel, "on this channel"),
+            (opened.total(), self._limits.per_owner, "for this owner"),
+            (opened[channel], self._limits.per_channel, "on this channel"),
         ):
             if count >= limit:
                 raise TooManySockets(detail=f"{limit} sockets are open {what} already", limit=limit)
         self.open += 1
-        self._owners[owner] += 1
-        self._channels[owner, channel] += 1
+        opened[channel] += 1
+        self._keep(owner, opened)
 
     def leave(self, owner: OwnerId, channel: ChannelId) -> None:
         self.open -= 1
-        self._owners[owner] -= 1
-        self._channels[owner, channel] -= 1
-        # Or every name that ever came would stay.
-        if not self._owners[owner]:
+        opened = self._of(owner)
+        opened[channel] -= 1
+        self._keep(owner, +opened)  # or every name that ever came would stay
+
+    def _keep(self, owner: OwnerId, opened: Counter[ChannelId]) -> None:
+        if not opened:
             del self._owners[owner]
-        if not self._channels[owner, channel]:
-            del self._channels[owner, channel]
+        else:
+            self._owners[owner] = next(iter(opened)) if opened.total() == 1 else opened

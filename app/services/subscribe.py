@@ -1,265 +1,267 @@
-"""Subscribe: one reader's view of a channel. History first, then live, each milestone once and in order.
+"""Subscribe: put a reader on a channel. History first, then live, each milestone once and in order.
 
-    join the hub (from now on nothing live is missed) → read the history → drop what both had → live
-    a gap in the offsets, a lost connection, a head that moved without us → read the history again
+    join the hub (from now on nothing live is missed) → read the history → follow what was held meanwhile → live
+    a gap in the offsets, a lost connection, a head that moved without us → hold what comes, and read the history again
     what we were to read is gone (a wipe, a trimmed stream)               → say so, with a snapshot of each source; then what is there
 
-The reading ends when it has told at least one end and no source of the channel is open or being received, after a linger. Where the
-end itself was lost, a snapshot that shows it counts as told.
+A reader that is live has no task and no timer. It is closed when it was told at least one end and no source of the channel is open or being
+received, after a linger. Where the end itself was lost, a snapshot that shows it counts as told.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator
+from collections import deque
+from collections.abc import AsyncGenerator, Coroutine
 from contextlib import aclosing, suppress
-from dataclasses import dataclass, field
 
+from app.domain.channel import ChannelState
 from app.domain.errors import NotFound, Unavailable
-from app.domain.events import ChannelRecovered
 from app.domain.ids import ChannelId, OwnerId, SourceId
 from app.domain.position import Position
-from app.domain.wire import parse
-from app.ports import Channels, ChannelState
+from app.ports import Channels
+from app.services.agenda import Agenda
+from app.services.held import Held
+from app.services.history import History, is_lost
 from app.services.hub import Hub
-from app.services.listener import UNKNOWN, Listener
-from app.services.snapshots import Snapshot, Snapshots
-from app.telemetry.metrics import GAPS_HEALED, HISTORY_LOST, HISTORY_READS, delivered
+from app.services.mailbox import Mailbox
+from app.services.message import Message
+from app.services.outlet import Outlet
+from app.services.reader import UNKNOWN, Reader
+from app.services.snapshots import Snapshots
+from app.services.told import Told, is_over
+from app.telemetry.metrics import GAPS_HEALED, OVERRUNS
 
 log = logging.getLogger(__name__)
 
 LINGER_SECONDS = 1.0
 _LOOK_SECONDS = 5.0
-"""After so long, and then ever less often, a reader without history asks the store for ends that nobody will say."""
-_LONGEST_LOOK_SECONDS = 60.0
-_NEVER = float("inf")
-
-_ENDS = (b'"event":"source.succeeded"', b'"event":"source.failed"')
-
-
-def is_end(milestone: bytes) -> bool:
-    """Whether the event ends a source. The bytes are our own (domain/events.py), so their form is known."""
-    return any(end in milestone for end in _ENDS)
-
-
-@dataclass(slots=True)
-class _Reading:
-    """One reader, and how far it is."""
-
-    owner: OwnerId
-    channel: ChannelId
-    listener: Listener
-    epoch: str
-    offset: int
-    """Read up to here."""
-    told: int
-    """Handed on up to here; who goes away in the middle of a page was not told the rest of it."""
-    resumes: bool = False
-    is_lost: bool = False
-    """History was lost, and the reader has yet to hear of it."""
-    told_an_end: bool = False
-    is_over: bool = False
-    ends: set[tuple[str, int]] = field(default_factory=set)
-    """Source and run of the ends that were told: a second one, said after a wipe, is not."""
-    shown: set[tuple[str, int]] = field(default_factory=set)
-    """The same for snapshots that show an end."""
-    look_at: float = _NEVER
-    pause: float = 0
-
-    def look_soon(self) -> None:
-        self.pause = _LOOK_SECONDS
-        self.look_at = asyncio.get_running_loop().time() + self.pause
-
-    def is_new(self, message: bytes) -> bool:
-        """False for an end that this reader has heard of that run."""
-        if not is_end(message):
-            return True
-        end = parse(message)
-        of = (end["source-uuid"], end["run"])
-        if of in self.ends:
-            return False
-        self.ends.add(of)
-        self.told_an_end = True
-        return True
-
-    def show(self, snapshots: list[Snapshot]) -> list[bytes]:
-        for snapshot in snapshots:
-            if snapshot.is_settled:
-                self.shown.add((snapshot.event.source_uuid, snapshot.event.run))
-                self.told_an_end = True
-        return [snapshot.event.to_json() for snapshot in snapshots]
+"""After so long a reader without history asks the store for ends that nobody will say."""
+_LONGEST_PAUSE_SECONDS = 60.0
+"""Each look whether a reader's channel is over comes after twice the pause of the one before, up to this."""
+_AGAIN_SECONDS = 1.0
+"""Redis is away: there is nothing to tell until it is back."""
+_CLOSE_SECONDS = 2.0
 
 
 class Subscribe:
+    """Implements reader.Keeper."""
+
     def __init__(self, channels: Channels, hub: Hub, snapshots: Snapshots) -> None:
         self._channels = channels
         self._hub = hub
         self._snapshots = snapshots
+        self._history = History(channels, snapshots)
+        self._agenda = Agenda(self._ring)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._gone: deque[tuple[tuple[OwnerId, ChannelId], Position]] = deque()
+        self._noting: asyncio.Task[None] | None = None
+
+    async def attach(self, owner: OwnerId, channel: ChannelId, after: Position | None, outlet: Outlet) -> Reader:
+        """Send the channel's messages to the outlet: those after a position, else after the mark. Returns when the history is told.
+
+        From then on the reader costs no task; the outlet is closed with 1000 when the channel has nothing more to tell. Whoever
+        learns that the client has gone calls `detach`. Raises NotFound, Unavailable before the first message; nothing is left of it then.
+        """
+        reader = Reader(self, (owner, channel), outlet)
+        await self._attach(reader, after)
+        return reader
 
     async def __call__(self, owner: OwnerId, channel: ChannelId, after: Position | None = None) -> AsyncGenerator[bytes, None]:
-        """The channel's messages, as JSON, until the channel has nothing more to tell; those after a position, else after the mark.
-
-        Raises NotFound, Unavailable before the first.
-        """
-        state = await self._channels.state(owner, channel)
-        if state is None:
-            raise NotFound(detail="no such channel")
-        listener = await self._hub.join(owner, channel)
-        at = _begin(owner, channel, listener, state, after)
+        """The same as a generator, which ends where the outlet would be closed. Who takes slowly is waited for."""
+        mailbox = Mailbox()
+        reader = _Patient(self, (owner, channel), mailbox)
+        filling = self._start(reader, self._fill(reader, after, mailbox))
         try:
-            async with aclosing(self._read(at)) as messages:
+            async with aclosing(mailbox.taken()) as messages:
                 async for message in messages:
                     yield message
         finally:
-            await asyncio.shield(self._gone(at))
-
-    async def _gone(self, at: _Reading) -> None:
-        with suppress(Unavailable):
-            self._hub.leave(at.owner, at.channel, at.listener)
-            await self._channels.told(at.owner, at.channel, at.told)
-
-    async def _read(self, at: _Reading) -> AsyncGenerator[bytes, None]:
-        if at.resumes and not at.is_lost:
-            await self._past(at)
-        for offset, message in await self._history(at):
-            if at.is_new(message):
-                yield message
-            at.told = max(at.told, offset)
-        with suppress(Unavailable):
-            latest = await self._channels.latest_progress(at.owner, at.channel)
-            at.listener.drop_progress()
-            for progress in [] if at.listener.is_behind else latest:
-                yield progress
-        while not at.is_over:
-            at.listener.position = (at.epoch, at.offset)  # the hub's sweep tells when the head has moved without us
-            something = await at.listener.wait(self._patience(at))
-            at.listener.position = None
-            for offset, message in await (self._next(at) if something else self._idle(at)):
-                if at.is_new(message):
-                    yield message
-                at.told = max(at.told, offset)
-
-    async def _past(self, at: _Reading) -> None:
-        """Who goes on after an end was told that end."""
-        if at.offset:
-            before = await self._channels.read(at.owner, at.channel, after=at.offset - 1, limit=1)
-            at.told_an_end = not before or before[0][0] != at.offset or is_end(before[0][1])
-
-    @staticmethod
-    def _patience(at: _Reading) -> float | None:
-        if at.told_an_end:
-            return LINGER_SECONDS
-        return None if at.look_at == _NEVER else max(0.0, at.look_at - asyncio.get_running_loop().time())
-
-    async def _idle(self, at: _Reading) -> list[tuple[int, bytes]]:
-        """Nothing came for a while; perhaps there is nothing more to tell."""
-        try:
-            state = await self._channels.state(at.owner, at.channel)
-            if not _is_current(at, state):
-                at.listener.missed = True
-                return await self._next(at)
-            shown = await self._look(at)
-            at.is_over = not shown and at.told_an_end and await self._is_over(at, state)
-        except Unavailable:
-            at.look_at = max(at.look_at, asyncio.get_running_loop().time() + LINGER_SECONDS)
-            return []
-        return [(0, message) for message in shown]
-
-    async def _look(self, at: _Reading) -> list[bytes]:
-        """Snapshots of what ended without a word, when it is time to look."""
-        now = asyncio.get_running_loop().time()
-        if now < at.look_at:
-            return []
-        found = await self._snapshots(at.owner, at.channel)
-        at.pause = min(at.pause * 2, _LONGEST_LOOK_SECONDS)
-        at.look_at = now + at.pause if not at.epoch or not all(each.is_settled for each in found) else _NEVER
-        said = at.ends | at.shown
-        return at.show([each for each in found if each.is_settled and (each.event.source_uuid, each.event.run) not in said])
-
-    async def _is_over(self, at: _Reading, state: ChannelState | None) -> bool:
-        if state is not None:
-            return not state.waits_for_more
-        return all(each.is_settled for each in await self._snapshots(at.owner, at.channel))
-
-    async def _next(self, at: _Reading) -> list[tuple[int, bytes]]:
-        """What came, as (offset, JSON); what is no milestone has offset 0."""
-        listener = at.listener
-        out: list[tuple[int, bytes]] = []
-        for message in listener.take():
-            kind, _, rest = message.partition(b" ")
-            if kind == b"p":
-                if not listener.missed:
-                    out.append((0, rest))
-                continue
-            number, _, rest = rest.partition(b" ")
-            epoch, _, body = rest.partition(b" ")
-            offset = int(number)
-            if epoch.decode() != at.epoch or offset > at.offset + 1:
-                listener.missed = True
-            elif offset == at.offset + 1 and not listener.missed:
-                at.offset = offset
-                out.append((offset, body))
-                delivered(body)
-        if listener.missed:
-            listener.missed = False  # first, since more may be missed while we read
-            try:
-                healed = await self._history(at)
-                GAPS_HEALED.inc(bool(healed))
-                out += healed
-            except Unavailable:
-                listener.missed = True
-                await asyncio.sleep(1)  # Redis is away: there is nothing to tell until it is back
-        return out
-
-    async def _history(self, at: _Reading) -> list[tuple[int, bytes]]:
-        """What the stream has after us; before it, where history was lost, what is to be said of that. `at` moves only when all was read."""
-        state = await self._channels.state(at.owner, at.channel)
-        epoch = state.epoch if state else ""
-        is_lost = at.is_lost or (epoch != at.epoch and bool(at.epoch)) or (state is not None and epoch == at.epoch and at.offset > state.head)
-        start = 0 if is_lost or epoch != at.epoch else at.offset
-        HISTORY_READS.inc()
-        kept: list[tuple[int, bytes]] = []
-        while state and (page := await self._channels.read(at.owner, at.channel, after=kept[-1][0] if kept else start)):
-            if not page[0][1].startswith(b'{"event-id":"%s:' % epoch.encode()):
-                return await self._history(at)  # wiped between our two questions
-            is_lost |= page[0][0] != (kept[-1][0] if kept else start) + 1
-            kept += page
-        is_lost |= state is not None and not kept and state.head > start  # expired
-        out: list[tuple[int, bytes]] = []
-        if is_lost:
-            HISTORY_LOST.inc()
-            first = kept[0][0] - 1 if kept else state.head if state else 0
-            recovered = ChannelRecovered(event_id=str(Position(epoch, first)) if state else None)
-            out = [(0, recovered.to_json()), *((0, each) for each in at.show(await self._snapshots(at.owner, at.channel)))]
-        if epoch != at.epoch or is_lost:
-            at.told = 0
-            at.look_soon()
-        at.is_lost = False
-        at.epoch, at.offset = epoch, kept[-1][0] if kept else state.head if state else 0
-        at.listener.drop_progress()
-        return out + kept
+            filling.cancel()
+            reader.detach()
 
     async def end_of(self, owner: OwnerId, channel: ChannelId, source: SourceId, run: int = 1) -> bytes:
         """Wait for the terminal event of one source, of this run or a later one. The caller sets the deadline."""
         mark = f'"source-uuid":"{source}"'.encode()
         while True:
             async with aclosing(self(owner, channel)) as messages:
-                async for message in messages:
-                    if is_end(message) and mark in message and parse(message)["run"] >= run:
-                        return message
+                async for body in messages:
+                    if mark in body and (message := Message(body)).is_end and message.event["run"] >= run:
+                        return body
+
+    async def close(self) -> None:
+        """When all readers have gone: what they were told is noted."""
+        self._agenda.clear()
+        for task in self._tasks:
+            task.cancel()
+        waiting = {*self._tasks, self._noting} - {None}
+        if waiting:
+            await asyncio.wait(waiting, timeout=_CLOSE_SECONDS)  # type: ignore[type-var]  # None was taken out
+
+    # ------------------------------------------------------------------------------------------------ joining
+
+    async def _fill(self, reader: Reader, after: Position | None, mailbox: Mailbox) -> None:
+        try:
+            await self._attach(reader, after)
+        except Exception as error:  # noqa: BLE001 - whoever takes from the mailbox raises it
+            mailbox.fail(error)
+
+    async def _attach(self, reader: Reader, after: Position | None) -> None:
+        try:
+            await self._hub.join(reader)
+            state = await self._history.state(reader)
+            await self._begin(reader, state, after)
+            await self._history.tell(reader, state)
+            if state is not None and state.busy:
+                await self._history.tell_progress(reader)
+        except BaseException:
+            reader.detach()
+            raise
+        self._watch(reader)
+        if not reader.settle():
+            self._start(reader, self._heal(reader))
+
+    async def _begin(self, reader: Reader, state: ChannelState | None, after: Position | None) -> None:
+        if state is None:
+            raise NotFound(detail="no such channel")
+        if after is None:
+            reader.epoch, reader.offset = state.epoch, max(state.mark, state.first - 1)
+            if not state.registered:  # opened anew after a wipe, perhaps: an end may have been said that no stream has
+                reader.told = Told()
+                reader.told.looks = True
+            return
+        reader.epoch, reader.offset = after
+        if after.offset and not is_lost(*after, state):
+            await self._past(reader)
+
+    async def _past(self, reader: Reader) -> None:
+        """Who goes on after an end was told that end."""
+        before = await self._channels.read(*reader.channel, after=reader.offset - 1, limit=1)
+        reader.told = Told()
+        if before and before[0][0] == reader.offset:
+            reader.told.admits(Message(before[0][1], reader.epoch, reader.offset))
+        else:
+            reader.told.an_end = True  # perhaps: it is not kept any more
+        if reader.told.an_end:
+            self.linger(reader)
+
+    # ------------------------------------------------------------------------------------------------ what readers ask for
+
+    def catch_up(self, reader: Reader) -> None:
+        self._start(reader, self._heal(reader))
+
+    def linger(self, reader: Reader) -> None:
+        self._put(reader, LINGER_SECONDS)
+
+    def left(self, reader: Reader, told: int) -> None:
+        self._hub.leave(reader)
+        self._agenda.drop(reader)
+        if reader.epoch and told > 0:
+            self._gone.append((reader.channel, Position(reader.epoch, told)))
+            if self._noting is None:
+                self._noting = asyncio.create_task(self._note())
+
+    async def _note(self) -> None:
+        """One after the other, for all: when a network breaks, thousands go at once."""
+        while self._gone:
+            channel, told = self._gone.popleft()
+            with suppress(Unavailable):
+                (head,) = await self._channels.heads([channel])
+                if head is not None and head[0] == told.epoch:  # else a wipe took what it was told
+                    await self._channels.told(*channel, told.offset)
+        self._noting = None
+
+    # ------------------------------------------------------------------------------------------------ what takes time
+
+    async def _heal(self, reader: Reader) -> None:
+        """Until the reader follows what is live again."""
+        held = reader.held
+        while held is not None and reader.outlet is not None:
+            if held.missed:
+                held.missed = False  # first, since more may be missed while we read
+                try:
+                    GAPS_HEALED.inc(await self._history.tell(reader))
+                except Unavailable:
+                    held.miss()
+                    await asyncio.sleep(_AGAIN_SECONDS)
+                    continue
+                self._watch(reader)
+            if reader.settle():
+                return
+
+    def _watch(self, reader: Reader) -> None:
+        """Who has to look for ends does so from now on."""
+        if reader.told is not None and reader.told.looks and reader not in self._agenda:
+            self._put(reader, _LOOK_SECONDS)
+
+    def _put(self, reader: Reader, seconds: float) -> None:
+        if reader.told is not None and reader.outlet is not None:
+            reader.told.pause = seconds
+            self._agenda.put(reader, seconds)
+
+    def _ring(self, reader: Reader) -> None:
+        if reader.held is not None:  # it is being caught up
+            self._put(reader, LINGER_SECONDS)
+        else:
+            reader.held = Held()
+            self._start(reader, self._look_after(reader, reader.held))
+
+    async def _look_after(self, reader: Reader, held: Held) -> None:
+        """Nothing came for a while; perhaps there is nothing more to tell."""
+        told = reader.told or Told()
+        pause = min(2 * told.pause, _LONGEST_PAUSE_SECONDS)
+        try:
+            state = await self._history.state(reader)
+            if (reader.epoch, reader.offset) != ((state.epoch, state.head) if state else UNKNOWN):
+                held.miss()
+            elif not await self._show_ends(reader, told) and await self._is_over(reader, state, told) and not (held or held.missed):
+                reader.close()
+                return
+        except Unavailable:
+            pause = LINGER_SECONDS
+        if (told.an_end or told.looks) and reader not in self._agenda:
+            self._put(reader, pause)
+        await self._heal(reader)
+
+    async def _show_ends(self, reader: Reader, told: Told) -> bool:
+        """Snapshots of what ended without a word, where that may be. False when there was none."""
+        if not told.looks:
+            return False
+        found = await self._snapshots(*reader.channel)
+        told.looks = not reader.epoch or not all(each.is_settled for each in found)
+        unsaid = [each for each in found if each.is_settled and (each.event.source_uuid, each.event.run) not in told]
+        for each in unsaid:
+            told.show(each)
+            reader.say(each.event.to_json())
+        return bool(unsaid)
+
+    async def _is_over(self, reader: Reader, state: ChannelState | None, told: Told) -> bool:
+        if state is not None:
+            return is_over(state, told)
+        return told.an_end and all(each.is_settled for each in await self._snapshots(*reader.channel))
+
+    def _start(self, reader: Reader, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+
+        def done(_: asyncio.Task[None]) -> None:
+            self._tasks.discard(task)
+            if not task.cancelled() and task.exception() is not None:
+                log.error("a reader broke", exc_info=task.exception())
+                reader.close(1011)
+
+        task.add_done_callback(done)
+        return task
 
 
-def _begin(owner: OwnerId, channel: ChannelId, listener: Listener, state: ChannelState, after: Position | None) -> _Reading:
-    if after is None:
-        at = _Reading(owner, channel, listener, state.epoch, max(state.mark, state.first - 1), state.mark)
-        if not state.registered:
-            at.look_soon()  # opened anew after a wipe, perhaps: an end may have been said that no stream has
-        return at
-    is_lost = after.epoch != state.epoch or not state.first - 1 <= after.offset <= state.head
-    offset = 0 if is_lost else after.offset
-    return _Reading(owner, channel, listener, state.epoch, offset, offset, resumes=True, is_lost=is_lost)
+class _Patient(Reader):
+    """Waits for its mailbox to be emptied, and goes on from the history; a socket is cut off instead."""
 
+    __slots__ = ()
 
-def _is_current(at: _Reading, state: ChannelState | None) -> bool:
-    return (at.epoch, at.offset) == ((state.epoch, state.head) if state else UNKNOWN)
+    def tell(self, message: Message) -> None:
+        if self.held is None and isinstance(self.outlet, Mailbox) and self.outlet.is_full:
+            OVERRUNS.inc()
+            self.miss()
+        super().tell(message)

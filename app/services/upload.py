@@ -81,14 +81,19 @@ class Upload:
     async def file(self, owner: OwnerId, submission: Submission, staging: Staging) -> None:
         """All bytes are in `staging`: accept them. Raises NotFound, Conflict, Unavailable; then nothing is accepted or left behind."""
         _check(submission)
-        # The write first: the store is the slower of the two.
-        staged, known = await asyncio.gather(staging.finish(), self._known(owner, submission.channel), return_exceptions=True)
+        # The write first: it is the slowest.
+        staged, known, past = await asyncio.gather(
+            staging.finish(), self._known(owner, submission.channel), self.accept.look(owner, submission.source), return_exceptions=True
+        )
         if isinstance(staged, BaseException):
             raise staged
         if isinstance(known, BaseException):
             await staging.abort()
             raise known
-        await self.accept(owner, self._record(submission, staging.hand_over()), receiving=staged.upload)
+        if isinstance(past, BaseException):
+            await staging.abort()
+            raise past
+        await self.accept(owner, self._record(submission, staging.hand_over()), past=past, receiving=staged.upload)
 
     async def files(self, owner: OwnerId, uploads: Sequence[tuple[Submission, Staging]]) -> list[HeadraceError | None]:
         """Accept several of one channel, all at once and each by itself. Of each, in order: what refused it, or None.
@@ -118,9 +123,9 @@ class Upload:
         _check(submission)
         url = submission.url or ""
         check_url(url)
-        await self._known(owner, submission.channel)
+        _, past = await asyncio.gather(self._known(owner, submission.channel), self.accept.look(owner, submission.source))
         record = self._record(submission, Staged(new_upload(), 0, "url:" + xxh3_128_hexdigest(url.encode())))
-        await self.accept(owner, record.model_copy(update={"size": None}))
+        await self.accept(owner, record.model_copy(update={"size": None}), past=past)
 
     async def document(self, owner: OwnerId, submission: Submission, body: bytes) -> None:
         """Accept bytes that are in memory already."""

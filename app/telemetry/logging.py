@@ -6,7 +6,7 @@ import logging
 import re
 import sys
 
-# The web server logs the target of a handshake, query and all.
+# Whoever logs an address, a traceback say, logs its query too.
 _CREDENTIAL = re.compile(r"(?i)\b(token(?:=|%3D)|headrace\.token\.)[^\s&\"',;]+")
 
 
@@ -17,17 +17,11 @@ class _Formatter(logging.Formatter):
         return _CREDENTIAL.sub(r"\1[...]", super().format(record))
 
 
-def _is_news(record: logging.LogRecord) -> bool:
-    """uvicorn calls every refused handshake an error of the application, though it was answered."""
-    return record.msg != "ASGI callable returned without completing handshake."
-
-
 def configure(level: str, *, process: str) -> None:
     """`process` names the kind (api, worker, reconciler) in every line."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Formatter(f"%(asctime)s %(levelname)s {process} %(name)s: %(message)s"))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     logging.captureWarnings(capture=True)
-    logging.getLogger("uvicorn.error").addFilter(_is_news)
     for noisy in ("botocore", "boto3", "urllib3", "httpx", "httpcore"):
         logging.getLogger(noisy).setLevel(logging.WARNING)

@@ -10,7 +10,9 @@ ANSWERS = Counter("headrace_http_answers_total", "Answers of the HTTP API", ["me
 ANSWER_SECONDS = Histogram(
     "headrace_http_answer_seconds", "From the first byte of a request to the end of its answer", buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5, 60)
 )
-SOCKETS = Gauge("headrace_sockets", "Open WebSockets")
+SOCKETS = Gauge("headrace_sockets", "Open WebSockets", ["tier"])
+SOCKETS_SLOW = Counter("headrace_sockets_slow_total", "WebSockets closed because their client did not take what was sent")
+SOCKETS_SILENT = Counter("headrace_sockets_silent_total", "WebSockets cut off because nothing was heard of their client")
 LISTENERS = Gauge("headrace_listeners", "Readers of channels: sockets, streams and synchronous calls")
 JOINS = Counter("headrace_joins_total", "Readers that joined a channel")
 HISTORY_READS = Counter("headrace_history_reads_total", "Readings of a channel's history: one at each join, and one for each suspected gap")
@@ -25,7 +27,6 @@ DELIVERY_SECONDS = Histogram(
 )
 
 
-def delivered(event: bytes) -> None:
-    """A reader takes the milestone as it comes. Its `at` is its maker's clock: hosts whose clocks differ show that here."""
-    at = event.partition(b'"at":"')[2].partition(b'"')[0].decode()
+def delivered(at: str) -> None:
+    """A reader takes a milestone as it comes. Its `at` is its maker's clock: hosts whose clocks differ show that here."""
     DELIVERY_SECONDS.observe(max(0.0, (datetime.now(UTC) - datetime.fromisoformat(at)).total_seconds()))

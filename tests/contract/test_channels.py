@@ -2,9 +2,9 @@
 
 import pytest
 
+from app.domain.channel import Registration
 from app.domain.ids import ChannelId, SourceId, UploadId
 from app.domain.source import State
-from app.ports import Registration
 from tests.ledgers import OWNER, STRANGER, WS, events, milestone, record, success, take, told
 from tests.servers import eventually
 

@@ -38,7 +38,7 @@ def in_parts(store, kind) -> list[str]:
     """Multipart uploads that were begun and neither completed nor aborted."""
     if kind in {"memory", "folder"}:
         return []
-    begun = store._boto.list_multipart_uploads(Bucket=store._bucket).get("Uploads", [])
+    begun = store._boto.control().list_multipart_uploads(Bucket=store._bucket).get("Uploads", [])
     return [upload["Key"] for upload in begun if upload["Key"].startswith(store._base)]
 
 

@@ -41,7 +41,9 @@ async def api_process(url, prefix):
     store, offload = MemoryObjectStore(), Offload(2)
     running = asyncio.create_task(hub.run())
     try:
-        yield Subscribe(ledger, hub, Snapshots(ledger, Sources(store, ledger, offload, announcer()), store, offload))
+        subscribe = Subscribe(ledger, hub, Snapshots(ledger, Sources(store, ledger, offload, announcer()), store, offload))
+        yield subscribe
+        await subscribe.close()
         assert hub._rooms == {}
     finally:
         running.cancel()

@@ -1,4 +1,4 @@
-"""What is decided before a socket is accepted, by the application on uvicorn, asked by a WebSocket client."""
+"""What is decided before a socket is accepted, by the application on uvicorn, asked by a WebSocket client; on each tier of sockets."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ import uvicorn
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidStatus
 
+from app.api.websocket.lines import Lines
 from app.domain.ids import ChannelId
+from app.main import Server
 from tests.unit.api.asgi import WHO, request
 from tests.unit.api.conftest import application
 from tests.unit.doubles import ADA, EVE, House
@@ -56,14 +58,20 @@ class Api:
         return response.status_code, problem["code"]
 
 
-@pytest.fixture
-async def serve(anyio_backend) -> AsyncIterator:
+OURS = "app.api.websocket.protocol:SocketProtocol"
+
+
+@pytest.fixture(params=[("parked", OURS), ("handed off", OURS), ("plain", "websockets-sansio")], ids=lambda tier: tier[0])
+async def serve(anyio_backend, request) -> AsyncIterator:
+    tier, protocol = request.param
+
     @asynccontextmanager
     async def serving(**settings) -> AsyncIterator[Api]:
         async with House() as house:
-            made = application(house, **settings)
-            config = uvicorn.Config(made, ws="websockets-sansio", ws_per_message_deflate=False, lifespan="off", log_config=None, timeout_graceful_shutdown=1)
-            server = uvicorn.Server(config)
+            lines = Lines(parks=tier == "parked")
+            made = application(house, lines=lines, **settings)
+            config = uvicorn.Config(made, ws=protocol, ws_per_message_deflate=False, lifespan="off", log_config=None)
+            server = Server(config, lines, drain_seconds=0)
             with socket.create_server(("127.0.0.1", 0)) as listening:
                 running = asyncio.create_task(server.serve([listening]))
                 try:

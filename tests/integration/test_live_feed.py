@@ -52,7 +52,8 @@ async def listening(url, keys, terms=TERMS):
     location = RedisLocation(url, 2)
     commands = connect_async(location)
     feed = RedisLiveFeed(location, keys, commands, terms)
-    running = asyncio.create_task(feed.run(lambda _owner, _channel, body: heard.append(body), lambda: misses.append(1)))
+    watched = {(OWNER, CHANNEL)}
+    running = asyncio.create_task(feed.run(lambda _owner, _channel, body: heard.append(body), lambda: misses.append(1), lambda: watched))
     try:
         await feed.watch(OWNER, CHANNEL)
         await until(lambda: misses)

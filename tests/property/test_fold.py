@@ -1,9 +1,10 @@
 """What a channel tells of a source comes to what the ledger says of it: fold(history) == record."""
 
 import json
+import uuid
 from dataclasses import replace
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.adapters.redis.calls import Terms
@@ -12,7 +13,7 @@ from app.domain.ids import new_fence
 from app.domain.source import State
 from app.domain.stages import Stage
 from app.ports import LedgerRecord
-from tests.ledgers import OWNER, SOURCE, WS, MemoryFaces, failure, milestone, progress, record, success
+from tests.ledgers import OWNER, SOURCE, WS, LedgerFaces, MemoryFaces, RedisFaces, failure, milestone, progress, record, success
 
 ENDS = {"succeeded": State.SUCCEEDED, "failed": State.FAILED, "cancelled": State.CANCELLED}
 
@@ -42,7 +43,7 @@ def fold(history: list[str]) -> LedgerRecord | None:
 class Worker:
     """One source, worked on as a worker does: each attempt begins with a milestone. The messages are gathered as they are told."""
 
-    def __init__(self, ledger: MemoryFaces) -> None:
+    def __init__(self, ledger: LedgerFaces) -> None:
         self.ledger, self.run, self.seq = ledger, record(), 0
         self.fence, self.attempt, self.history = None, 0, []
         self.begin()
@@ -98,10 +99,21 @@ class Worker:
 STEPS = st.tuples(st.sampled_from(["claim", "progress", "progress", "stage", "stage", "again", *ENDS]), st.integers(0, 100), st.sampled_from(Stage))
 
 
+def folds(ledger: LedgerFaces, steps) -> None:
+    worker = Worker(ledger)
+    for step in steps:
+        worker.do(*step)
+        assert fold(worker.history) == ledger.record(OWNER, SOURCE)
+
+
 @given(st.lists(STEPS, max_size=40))
 def test_the_history_of_a_source_comes_to_its_record(steps):
     with MemoryFaces("memory", Terms(attempts=100)) as ledger:
-        worker = Worker(ledger)
-        for step in steps:
-            worker.do(*step)
-            assert fold(worker.history) == ledger.record(OWNER, SOURCE)
+        folds(ledger, steps)
+
+
+@settings(max_examples=40, deadline=None)
+@given(steps=st.lists(STEPS, max_size=25))
+def test_so_it_does_on_a_real_server(valkey, steps):
+    with valkey.client() as raw, RedisFaces("redis", valkey.url, f"test-{uuid.uuid4().hex}:", Terms(attempts=100), raw) as ledger:
+        folds(ledger, steps)

@@ -1,8 +1,8 @@
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
-# A shared machine may take its time over one example; pytest-timeout bounds the whole.
-settings.register_profile("headrace", deadline=None)
+# A shared machine may take its time over one example, or over making it up; pytest-timeout bounds the whole.
+settings.register_profile("headrace", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("headrace")
 
 

@@ -181,7 +181,7 @@ class Feed:
         self._queue.append(None)
         self._more.set()
 
-    async def run(self, tell: Callable[[OwnerId, ChannelId, bytes], None], missed: Callable[[], None]) -> None:
+    async def run(self, tell: Callable[[OwnerId, ChannelId, bytes], None], missed: Callable[[], None], watched: object) -> None:
         while True:
             await self._more.wait()
             self._more.clear()
@@ -228,6 +228,7 @@ class House:
         self._listening.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self._listening
+        await self.subscribe.close()
         self.offload.close()
 
     def stage(self, record: InboxRecord, body: bytes = b"abc", owner: OwnerId = ADA) -> InboxRecord:

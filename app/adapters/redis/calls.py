@@ -5,13 +5,14 @@ ledger.py runs them, once synchronously (workers) and once asynchronously (the A
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar
 
 from app.adapters.celery_queue import message
 from app.adapters.redis.keys import Keyspace
+from app.domain.channel import ChannelState, Registration
 from app.domain.events import Milestone, SourceAccepted, SourceProgress
 from app.domain.ids import ChannelId, Fence, OwnerId, SourceId, UploadId
 from app.domain.jobs import PROCESS_QUEUE, PROCESS_SOURCE, ProcessSource
@@ -19,7 +20,7 @@ from app.domain.layout import member, split_member
 from app.domain.results import Moment
 from app.domain.source import InboxRecord, State
 from app.domain.stages import Stage
-from app.ports import ChannelState, Claim, Due, LedgerRecord, Registration
+from app.ports import Claim, Due, LedgerRecord
 
 T = TypeVar("T")
 
@@ -205,6 +206,12 @@ class Calls:
 
     def receiving(self, owner: OwnerId, channel: ChannelId, upload: UploadId, seconds: int) -> Call[None]:
         return Call("receiving", [self.keys.receiving(owner, channel)], [upload, _ms(seconds)], lambda _: None)
+
+    def heads(self, channels: Sequence[tuple[OwnerId, ChannelId]]) -> Call[list[tuple[str, int] | None]]:
+        def parse(reply: list[list[Any]]) -> list[tuple[str, int] | None]:
+            return [(epoch.decode(), int(head)) if epoch else None for epoch, head in zip(*reply, strict=True)]
+
+        return Call("heads", [self.keys.channel(*channel) for channel in channels], [], parse)
 
     def told(self, owner: OwnerId, channel: ChannelId, offset: int) -> Call[None]:
         return Call("told", [self.keys.channel(owner, channel)], [offset], lambda _: None)

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import random
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -38,13 +38,6 @@ class LiveTerms:
     longest_pause: float = 2
 
 
-@dataclass(eq=False, slots=True)
-class _Watched:
-    owner: OwnerId
-    channel: ChannelId
-    ready: asyncio.Event
-
-
 class RedisLiveFeed:
     """Implements ports.LiveFeed. Through `commands` it writes to itself, to see that the connection lives."""
 
@@ -54,74 +47,89 @@ class RedisLiveFeed:
         self._terms = terms or LiveTerms()
         self._commands = commands
         self._own = f"{keys.prefix}live-feed:{uuid.uuid4().hex}".encode()
-        self._watched: dict[bytes, _Watched] = {}
+        self._opening: dict[bytes, asyncio.Future[None]] = {}
+        """Subscriptions that were not acknowledged yet. Of the others nothing is kept here, since there are ten thousand."""
         self._connection: LiveConnection | None = None
+        self._is_whole = False
         self._tell: Callable[[OwnerId, ChannelId, bytes], None] = lambda *_: None
 
     async def watch(self, owner: OwnerId, channel: ChannelId) -> None:
         name = self._keys.live(owner, channel).encode()
-        watched = self._watched[name] = _Watched(owner, channel, asyncio.Event())
+        acknowledged = self._opening[name] = asyncio.get_running_loop().create_future()
         if self._connection is not None:
-            self._connection.subscribe(name, watched.ready.set)
+            self._connection.subscribe(name, partial(self._acknowledge, name, acknowledged))
         try:
             async with asyncio.timeout(self._terms.acknowledge):
-                await watched.ready.wait()
+                await acknowledged
         except BaseException as error:
-            if self._watched.get(name) is watched:
+            if self._opening.get(name) is acknowledged:
+                del self._opening[name]
                 self.unwatch(owner, channel)
             if isinstance(error, TimeoutError):
                 raise Unavailable("redis_unavailable", "Redis did not acknowledge a subscription") from None
             raise
 
-    def unwatch(self, owner: OwnerId, channel: ChannelId) -> None:
-        name = self._keys.live(owner, channel).encode()
-        if self._watched.pop(name, None) is not None and self._connection is not None:
-            self._connection.unsubscribe(name)
+    def _acknowledge(self, name: bytes, opening: asyncio.Future[None] | None) -> None:
+        """Of this one only: a name that was given up may be asked for again before its first acknowledgement comes."""
+        if opening is not None:
+            if self._opening.get(name) is opening:
+                del self._opening[name]
+            if not opening.done():
+                opening.set_result(None)
 
-    async def run(self, tell: Callable[[OwnerId, ChannelId, bytes], None], missed: Callable[[], None]) -> None:
+    def unwatch(self, owner: OwnerId, channel: ChannelId) -> None:
+        if self._connection is not None:
+            self._connection.unsubscribe(self._keys.live(owner, channel).encode())
+
+    async def run(
+        self,
+        tell: Callable[[OwnerId, ChannelId, bytes], None],
+        missed: Callable[[], None],
+        watched: Callable[[], Iterable[tuple[OwnerId, ChannelId]]],
+    ) -> None:
         self._tell = tell
         beating = asyncio.create_task(self._beat())
         try:
-            await self._supervise(missed)
+            await self._supervise(missed, watched)
         finally:
             beating.cancel()  # not awaited: redis-py may take a cancellation for its own timeout
 
-    async def _supervise(self, missed: Callable[[], None]) -> None:
+    async def _supervise(self, missed: Callable[[], None], watched: Callable[[], Iterable[tuple[OwnerId, ChannelId]]]) -> None:
         failures, connected = 0, False
         while True:
             connection = LiveConnection(self._on_message, missed, self._terms.silence)
             try:
                 await connection.open(self._location)
                 self._connection = connection
-                if await self._subscribe_all(connection):
+                names = {self._own, *self._opening, *(self._keys.live(*channel).encode() for channel in watched())}
+                if await self._subscribe_all(connection, names):
                     LIVE_RECONNECTS.inc(connected)
                     failures, connected = 0, True
+                    self._is_whole = True
                     missed()  # what was published before the acknowledgements is in the history only
                     await connection.lost.wait()
                 log.warning("the live connection is lost")
             except (RedisError, OSError) as error:
                 (log.debug if failures else log.warning)("no live connection: %s", type(error).__name__)
             finally:
-                self._connection = None
+                self._connection, self._is_whole = None, False
                 connection.drop()
             pause = min(self._terms.pause * 2 ** min(failures, 16), self._terms.longest_pause)
             await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 - spreads the processes; no secret
             failures += 1
 
-    async def _subscribe_all(self, connection: LiveConnection) -> bool:
-        """Every channel that is watched, and our own. False when that was not acknowledged in time, or the connection lost before."""
-        left = {self._own, *self._watched}
+    async def _subscribe_all(self, connection: LiveConnection, left: set[bytes]) -> bool:
+        """False when that was not acknowledged in time, or the connection lost before."""
         done = asyncio.Event()
 
-        def acknowledged(name: bytes, watched: _Watched | None) -> None:
-            if watched is not None:
-                watched.ready.set()
+        def acknowledged(name: bytes, opening: asyncio.Future[None] | None) -> None:
+            self._acknowledge(name, opening)
             left.discard(name)
             if not left:
                 done.set()
 
         for name in left:
-            connection.subscribe(name, partial(acknowledged, name, self._watched.get(name)))
+            connection.subscribe(name, partial(acknowledged, name, self._opening.get(name)))
         waiting = {asyncio.create_task(done.wait()), asyncio.create_task(connection.lost.wait())}
         await asyncio.wait(waiting, timeout=self._terms.acknowledge, return_when=asyncio.FIRST_COMPLETED)
         for task in waiting:
@@ -135,6 +143,5 @@ class RedisLiveFeed:
             await asyncio.sleep(self._terms.beat)
 
     def _on_message(self, name: bytes, body: bytes) -> None:
-        watched = self._watched.get(name)
-        if watched is not None:
-            self._tell(watched.owner, watched.channel, body)
+        if self._is_whole and name != self._own:  # else a progress could overtake a milestone that the last connection lost
+            self._tell(*self._keys.from_live(name.decode()), body)

@@ -10,13 +10,14 @@ from redis.asyncio import Redis as AsyncRedis
 
 from app.adapters.redis.calls import Call, Calls, ledger_record
 from app.adapters.redis.client import script, unavailable
+from app.domain.channel import ChannelState, Registration
 from app.domain.events import Milestone, SourceProgress, SourceReceiving
 from app.domain.ids import ChannelId, Fence, OwnerId, SourceId, UploadId
 from app.domain.layout import split_member
 from app.domain.results import Moment
 from app.domain.source import InboxRecord, State
 from app.domain.stages import Stage
-from app.ports import ChannelState, Claim, Due, LedgerRecord, Registration
+from app.ports import Claim, Due, LedgerRecord
 
 T = TypeVar("T")
 
@@ -159,12 +160,7 @@ class AsyncRedisLedger:
         return await self._run(self._calls.state(owner, channel))
 
     async def heads(self, channels: Sequence[tuple[OwnerId, ChannelId]]) -> list[tuple[str, int] | None]:
-        with unavailable():
-            async with self._redis.pipeline(transaction=False) as pipe:
-                for owner, channel in channels:
-                    pipe.hmget(self._calls.keys.channel(owner, channel), "e", "n")
-                answers = await pipe.execute()
-        return [(epoch.decode(), int(head)) if epoch else None for epoch, head in answers]
+        return await self._run(self._calls.heads(channels))
 
     async def told(self, owner: OwnerId, channel: ChannelId, offset: int) -> None:
         await self._run(self._calls.told(owner, channel, offset))

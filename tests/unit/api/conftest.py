@@ -9,16 +9,17 @@ from starlette.types import ASGIApp
 from app.api.addresses import Addresses
 from app.api.deps import Services
 from app.api.origins import Origins
+from app.api.websocket.lines import Lines
 from app.bootstrap import build
 from app.services.admission import Admission
 from app.settings import Settings
 from tests.unit.doubles import NOW, SECRET, House
 
 
-def application(house: House, **settings: object) -> ASGIApp:
+def application(house: House, lines: Lines | None = None, **settings: object) -> ASGIApp:
     """The application as bootstrap builds it, middleware and all, over services in memory."""
     known = Settings(secret_keys=SECRET, cors_origins=["http://front.example"], **settings)
-    built = build(known)
+    built = build(known, lines)
     api = built
     while not hasattr(api, "state"):
         api = getattr(api, "_app", None) or api.app
@@ -29,6 +30,7 @@ def application(house: House, **settings: object) -> ASGIApp:
         access=house.access,
         admission=Admission(house.access, house.ledger, [SECRET], lambda: NOW, 60, known.ws_tickets),
         sockets=house.sockets,
+        lines=api.state.lines,
         origins=Origins(known.cors_origins),
         upload=house.upload, sources=house.sources, subscribe=house.subscribe, snapshots=house.snapshots, channels=house.ledger, ledger=house.ledger,
         store=house.store, offload=house.offload, addresses=addresses, synchronous=house.synchronous, secrets=[SECRET], proxy_downloads=True,

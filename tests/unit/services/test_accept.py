@@ -12,7 +12,7 @@ from app.domain.source import State
 from app.ports import Due
 from app.protocol import inbox
 from app.services.accept import Accept
-from app.services.subscribe import is_end
+from app.services.message import Message
 from tests.unit.doubles import ADA, SOURCE, House, Ledger, a_failure, a_record, a_success, announcer, contents
 
 pytestmark = pytest.mark.anyio
@@ -96,7 +96,7 @@ async def test_after_a_success_the_same_bytes_are_answered_alike_and_their_chann
     channel = ChannelId("another")
     await house.accept(ADA, house.stage(a_record(ws_uuid=channel)))
     events = house.ledger.told_events(channel=channel)
-    assert [is_end(event) for event in events] == [True]
+    assert [Message(event).is_end for event in events] == [True]
     assert (house.inbox(), house.ledger.memory.enqueued, house.objects()) == ([], [], {first.upload})
 
 
@@ -150,7 +150,7 @@ async def test_a_failure_whose_end_is_still_to_be_said_is_said_before_the_next_r
     second = house.stage(a_record())
     await house.accept(ADA, second)
     assert inbox.read(house.inner, ADA, SOURCE) == second.rerun(2)
-    assert [is_end(event) for event in house.ledger.told_events()] == [False, True, False]
+    assert [Message(event).is_end for event in house.ledger.told_events()] == [False, True, False]
 
 
 async def test_a_success_whose_end_is_still_to_be_said_answers_the_same_bytes_alike(house):
@@ -160,7 +160,7 @@ async def test_a_success_whose_end_is_still_to_be_said_answers_the_same_bytes_al
     channel = ChannelId("another")
     await house.accept(ADA, house.stage(a_record(ws_uuid=channel)))
     assert inbox.read(house.inner, ADA, SOURCE) == first
-    assert [is_end(event) for event in house.ledger.told_events(channel=channel)] == [True]
+    assert [Message(event).is_end for event in house.ledger.told_events(channel=channel)] == [True]
     assert house.objects() == {first.upload}
 
 
@@ -173,6 +173,47 @@ async def test_a_deleted_id_is_not_used_again(house, digest, open_):
     before = contents(house.inner)
     assert (await conflict(house, a_record(digest=digest))).code == "deleted"
     assert contents(house.inner) == before
+
+
+@pytest.mark.parametrize("away", [False, True])
+@pytest.mark.parametrize("past", [a_success, a_failure])
+async def test_a_past_that_came_after_the_look_is_found_after_the_claim(house, past, away):
+    seen = await house.accept.look(ADA, SOURCE)
+    first = house.stage(a_record())
+    await house.accept(ADA, first)
+    result = ended(house, past(first))
+    await house.ledger.finish(ADA, first, house.announcer.ended(ADA, result), state=result.state)
+    inbox.remove(house.inner, ADA, first)
+    house.ledger.memory.enqueued.clear()
+    house.ledger.away = away
+    other, same = house.stage(a_record(digest="d2")), house.stage(a_record())
+    with pytest.raises(Conflict):
+        await house.accept(ADA, other, past=seen)
+    assert (house.inbox(), house.objects()) == ([], {first.upload, same.upload})
+    await house.accept(ADA, same, past=seen)
+    house.ledger.away = False
+    if past is a_success:
+        assert (house.inbox(), house.ledger.memory.enqueued, house.objects()) == ([], [], {first.upload})
+    else:
+        assert inbox.read(house.inner, ADA, SOURCE) == same.rerun(2)
+        assert house.ledger.memory.enqueued == ([] if away else [Due(ADA, SOURCE, 2)])
+
+
+async def test_a_deletion_that_came_after_the_look_is_found_when_redis_is_away(house):
+    seen = await house.accept.look(ADA, SOURCE)
+    house.inner.put(tombstone_key(ADA, SOURCE), b"{}")
+    house.ledger.away = True
+    with pytest.raises(Conflict):
+        await house.accept(ADA, house.stage(a_record()), past=seen)
+    assert (house.inbox(), house.objects()) == ([], set())
+
+
+async def test_a_look_that_fails_leaves_nothing(house):
+    record = house.stage(a_record())
+    house.store.reset(refuse_at=1)
+    with pytest.raises(Unavailable):
+        await house.accept(ADA, record)
+    assert contents(house.inner) == {}
 
 
 async def test_with_redis_away_the_source_is_accepted_all_the_same(house):
@@ -236,9 +277,10 @@ async def test_a_store_that_refuses_at_any_call_leaves_a_whole_acceptance_or_non
 
 async def test_a_create_that_acted_and_was_not_heard_is_settled_by_the_same_upload_again(house):
     record = house.stage(a_record())
-    house.store.reset(refuse_at=1, late=True)
+    house.store.reset(refuse_at=2, late=True)
     with pytest.raises(Unavailable):
         await house.accept(ADA, record)
+    assert house.store.calls == ["names", "create"]
     house.store.reset()
     await house.accept(ADA, house.stage(a_record()))
     assert (inbox.read(house.inner, ADA, SOURCE), house.objects()) == (record, {record.upload})
@@ -298,7 +340,7 @@ def test_of_requests_that_race_for_an_id_one_sort_of_bytes_wins_and_no_answer_is
         elif past == "success":
             assert current is None
             for record in accepted:
-                assert [is_end(event) for event in house.ledger.told_events(channel=record.ws_uuid)] == [True]
+                assert [Message(event).is_end for event in house.ledger.told_events(channel=record.ws_uuid)] == [True]
         else:
             assert current.digest == accepted[0].digest
             assert current.run == (1 if past == "fresh" else 2)

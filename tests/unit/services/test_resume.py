@@ -10,29 +10,10 @@ from app.domain.layout import marker_key
 from app.domain.position import Position, position, start
 from app.protocol import inbox
 from app.protocol.commit import commit
-from app.services import hub, subscribe
-from tests.unit.doubles import ADA, CHANNEL, SOURCE, House, a_failure, a_record, a_success
-from tests.unit.services.channel import Channel, milestones, reader, until
+from tests.unit.doubles import ADA, CHANNEL, SOURCE, a_failure, a_record, a_success
+from tests.unit.services.channel import milestones, reader, until
 
-pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture(autouse=True)
-def _soon(monkeypatch):
-    monkeypatch.setattr(subscribe, "LINGER_SECONDS", 0.02)
-    monkeypatch.setattr(subscribe, "_LOOK_SECONDS", 0.02)
-    monkeypatch.setattr(hub, "_SWEEP_SECONDS", 0.02)
-
-
-@pytest.fixture
-async def house(anyio_backend):
-    async with House() as made:
-        yield made
-
-
-@pytest.fixture
-def channel(house):
-    return Channel(house)
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("soon")]
 
 
 def committed(house, result, *, channel=CHANNEL):
@@ -115,24 +96,12 @@ async def test_a_position_that_cannot_be_gone_on_from_is_said_with_a_snapshot_of
     assert milestones(heard) == [each for each in heard[3:] if b"event-id" in each] == channel.stream.stream
 
 
-async def test_a_stream_whose_beginning_was_trimmed_is_said_to_be_so(house, channel, monkeypatch):
+async def test_a_stream_whose_beginning_was_trimmed_is_said_to_be_so(house, channel):
     await channel.open()
     inbox.create(house.inner, ADA, channel.record)
     for _ in range(4):
         channel.append()
-    kept, state = house.ledger.read, house.ledger.state
-
-    async def read(owner, name, *, after, limit=500):
-        return [entry for entry in await kept(owner, name, after=after, limit=limit) if entry[0] >= 3]
-
-    async def trimmed(owner, name):
-        import dataclasses
-
-        found = await state(owner, name)
-        return found and dataclasses.replace(found, first=3)
-
-    monkeypatch.setattr(house.ledger, "read", read)
-    monkeypatch.setattr(house.ledger, "state", trimmed)
+    channel.stream.first = 3
     for after, is_lost in ((1, True), (2, False), (None, False)):
         heard: list[bytes] = []
         async with reader(house, heard, after=after and Position(channel.stream.epoch, after)):

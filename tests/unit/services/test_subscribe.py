@@ -6,29 +6,11 @@ import pytest
 from app.domain.errors import NotFound, Unavailable
 from app.domain.events import SourceProcessing
 from app.domain.ids import SourceId
-from app.services import hub, subscribe
-from app.services.subscribe import is_end
-from tests.unit.doubles import ADA, CHANNEL, EVE, SOURCE, House, a_failure, a_record, a_success, announcer
-from tests.unit.services.channel import Channel, reader, until
+from app.services.message import Message
+from tests.unit.doubles import ADA, CHANNEL, EVE, SOURCE, a_failure, a_record, a_success, announcer
+from tests.unit.services.channel import reader, until
 
-pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture(autouse=True)
-def _soon(monkeypatch):
-    monkeypatch.setattr(subscribe, "LINGER_SECONDS", 0.02)
-    monkeypatch.setattr(hub, "_SWEEP_SECONDS", 0.02)
-
-
-@pytest.fixture
-async def house(anyio_backend):
-    async with House() as made:
-        yield made
-
-
-@pytest.fixture
-def channel(house):
-    return Channel(house)
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("soon")]
 
 
 async def test_history_comes_first_then_what_is_live_and_the_end_closes(house, channel):
@@ -42,8 +24,8 @@ async def test_history_comes_first_then_what_is_live_and_the_end_closes(house, c
         await channel.finish()
         await asyncio.wait_for(reading, 20)
     assert heard == channel.stream.stream
-    assert is_end(heard[-1])
-    assert channel.stream.told == 4
+    assert Message(heard[-1]).is_end
+    await until(lambda: channel.stream.told == 4)
     assert house.feed.watched == set()
 
 
@@ -144,6 +126,7 @@ async def test_who_leaves_in_the_middle_of_the_history_was_not_told_the_rest(hou
     messages = house.subscribe(ADA, CHANNEL)
     first = [await anext(messages), await anext(messages), await anext(messages)]
     await messages.aclose()
+    await until(lambda: channel.stream.told)
     assert channel.stream.told == 2, "the third was on its way and may not have arrived"
     await house.ledger.register(ADA, CHANNEL, explicit=True)
     heard: list[bytes] = []
@@ -153,8 +136,7 @@ async def test_who_leaves_in_the_middle_of_the_history_was_not_told_the_rest(hou
     assert first == channel.stream.stream[:3]
 
 
-async def test_progress_is_told_at_a_join_and_live_and_never_goes_back(house, channel, monkeypatch):
-    monkeypatch.setattr(hub, "_SWEEP_SECONDS", 60)
+async def test_progress_is_told_at_a_join_and_live_and_never_goes_back(no_sweep, house, channel, monkeypatch):
     await channel.open()
     channel.progress(10)
     latest = house.ledger.latest_progress
@@ -187,10 +169,10 @@ async def test_progress_does_not_go_back_behind_a_milestone_that_came_meanwhile(
     monkeypatch.setattr(house.ledger, "latest_progress", meanwhile)
     heard: list[bytes] = []
     async with reader(house, heard):
-        await until(lambda: len(heard) == 2)
-        channel.progress(60)
         await until(lambda: len(heard) == 3)
-    assert [json.loads(message)["progress"] for message in heard[1:]] == [1, 60]
+        channel.progress(60)
+        await until(lambda: len(heard) == 4)
+    assert [json.loads(message)["progress"] for message in heard[1:]] == [1, 50, 60]
 
 
 async def test_progress_does_not_follow_the_end_that_overtook_it(house, channel, monkeypatch):
@@ -208,7 +190,7 @@ async def test_progress_does_not_follow_the_end_that_overtook_it(house, channel,
     heard: list[bytes] = []
     async with reader(house, heard) as reading:
         await asyncio.wait_for(reading, 20)
-    assert is_end(heard[-1])
+    assert Message(heard[-1]).is_end
 
 
 async def test_the_end_of_one_source_is_found_among_others(house, channel):
@@ -225,6 +207,6 @@ async def test_the_end_of_one_source_is_found_among_others(house, channel):
 
 @pytest.mark.parametrize("result", [a_success, a_failure])
 def test_an_end_is_known_by_its_bytes_and_nothing_that_a_client_names_looks_like_one(result):
-    assert is_end(announcer().ended(ADA, result(a_record())).to_json())
+    assert Message(announcer().ended(ADA, result(a_record())).to_json()).is_end
     event = SourceProcessing(source_uuid=SOURCE, run=1, message='"event":"source.failed"', type="file-upload", attempt=1, progress=1)
-    assert not is_end(event.to_json())
+    assert not Message(event.to_json()).is_end

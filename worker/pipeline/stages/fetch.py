@@ -43,9 +43,11 @@ def _download(context: StageContext) -> None:
             found.size = found.path.stat().st_size
             return
         found.path = context.scratch / "original"
+        # What the API held in memory we can hold too; a single request costs a store far less than a stream.
+        is_small = found.size <= PART_BYTES
         with found.path.open("wb") as file:
             done = 0
-            for chunk in context.store.read(found.object_key):
+            for chunk in [context.store.get(found.object_key)] if is_small else context.store.read(found.object_key):
                 file.write(chunk)
                 done += len(chunk)
                 context.progress(Stage.FETCH, "Reading from storage", done * 100 // max(1, found.size))

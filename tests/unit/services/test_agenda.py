@@ -1,0 +1,50 @@
+import asyncio
+
+import pytest
+
+from app.services.agenda import Agenda
+from tests.unit.services.channel import until
+from tests.unit.services.lines import a_reader
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_each_is_rung_once_in_the_order_of_its_time_by_one_timer():
+    rung = []
+    agenda = Agenda(rung.append)
+    late, soon, sooner = readers = [a_reader() for _ in range(3)]
+    for reader, seconds in zip(readers, (0.03, 0.02, 0.01), strict=True):
+        agenda.put(reader, seconds)
+    timers = [handle for handle in asyncio.get_running_loop()._scheduled if not handle.cancelled() and handle._callback == agenda._look]
+    assert len(timers) == 1
+    await until(lambda: len(rung) == 3)
+    assert rung == [sooner, soon, late]
+    assert (agenda._due, agenda._heap, agenda._timer) == ({}, [], None)
+
+
+async def test_who_is_put_off_or_dropped_is_not_rung_before():
+    rung = []
+    agenda = Agenda(rung.append)
+    put_off, dropped, put_forward = a_reader(), a_reader(), a_reader()
+    agenda.put(put_off, 0.001)
+    agenda.put(put_off, 60)
+    agenda.put(dropped, 0.001)
+    agenda.drop(dropped)
+    agenda.drop(dropped)
+    agenda.put(put_forward, 60)
+    agenda.put(put_forward, 0.005)
+    await until(lambda: rung)
+    assert rung == [put_forward]
+    assert put_off in agenda
+    assert dropped not in agenda
+    agenda.clear()
+    assert agenda._timer is None
+
+
+async def test_who_is_rung_may_be_put_again():
+    rung = []
+    agenda = Agenda(lambda reader: (rung.append(reader), len(rung) < 3 and agenda.put(reader, 0.001)))
+    agenda.put(reader := a_reader(), 0.001)
+    await until(lambda: len(rung) == 3)
+    assert rung == [reader] * 3
+    assert reader not in agenda
