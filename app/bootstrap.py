@@ -19,7 +19,7 @@ from app.adapters.redis.client import connect_async
 from app.adapters.redis.events import RedisLiveFeed
 from app.adapters.redis.ledger import AsyncRedisLedger
 from app.adapters.storage import open_store
-from app.api import downloads, errors, event_streams, health, public_sources, streams
+from app.api import downloads, errors, event_streams, health, public_sources, streams, tokens
 from app.api.addresses import Addresses
 from app.api.deps import BodyCut, Services
 from app.api.measure import Measure
@@ -40,6 +40,7 @@ from app.services.sockets import SocketLimits, Sockets
 from app.services.sources import Sources
 from app.services.subscribe import Subscribe
 from app.services.synchronous import Synchronous
+from app.services.throttle import Throttle
 from app.services.upload import Upload
 from app.settings import Settings
 
@@ -78,6 +79,8 @@ def build(settings: Settings, lines: Lines | None = None) -> ASGIApp:
         api.include_router(public_sources.router, prefix=prefix, include_in_schema=number == 0)
     for number, prefix in enumerate(event_streams.PREFIXES):
         api.include_router(event_streams.router, prefix=prefix, include_in_schema=number == 0)
+    for number, prefix in enumerate(tokens.PREFIXES):
+        api.include_router(tokens.router, prefix=prefix, include_in_schema=number == 0)
     api.include_router(streams.router)
     api.include_router(downloads.router)
     api.include_router(health.router)
@@ -92,7 +95,7 @@ def _with_cors(app: ASGIApp, origins: list[str]) -> ASGIApp:
         allow_origins=[origin for origin in origins if origin != "localhost"],
         allow_origin_regex=LOCALHOST if "localhost" in origins else None,
         allow_methods=["GET", "POST", "DELETE"],
-        allow_headers=["X-API-Key", "X-User-ID", "X-Domain", "Content-Type", "Last-Event-ID", "traceparent"],
+        allow_headers=["Authorization", "X-API-Key", "X-User-ID", "X-Domain", "Content-Type", "Last-Event-ID", "traceparent"],
         expose_headers=["Location", "Retry-After"],
     )
 
@@ -108,7 +111,7 @@ async def _lifespan(api: FastAPI) -> AsyncIterator[None]:
     ledger = AsyncRedisLedger(redis, calls)
     feed = RedisLiveFeed(location, calls.keys, redis)
     hub = Hub(feed, ledger)
-    access = Access(api_keys(settings), ledger, store, offload)
+    access = Access(api_keys(settings), ledger, store, offload, settings.secrets)
     accept = Accept(store, ledger, offload, announce)
     sources = Sources(store, ledger, offload, announce)
     snapshots = Snapshots(ledger, sources, store, offload)
@@ -116,6 +119,7 @@ async def _lifespan(api: FastAPI) -> AsyncIterator[None]:
     policy = UploadPolicy(settings.max_upload_bytes, settings.body_stall_seconds, settings.max_request_bytes or 0)
     api.state.services = Services(
         access=access,
+        throttle=Throttle(settings.guesses_per_minute),
         admission=Admission(access, ledger, settings.secrets, lambda: datetime.now(UTC), settings.events_ttl_seconds, settings.ws_tickets),
         sockets=Sockets(SocketLimits(settings.sockets_per_channel, settings.sockets_per_owner, settings.sockets_per_process)),
         lines=api.state.lines,

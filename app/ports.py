@@ -15,6 +15,7 @@ from typing import Protocol
 
 from app.domain.channel import ChannelState, Registration
 from app.domain.events import Milestone, SourceProgress, SourceReceiving
+from app.domain.identity import ApiKey
 from app.domain.ids import ChannelId, Fence, OwnerId, SourceId, UploadId
 from app.domain.results import Moment
 from app.domain.source import InboxRecord, State
@@ -320,8 +321,8 @@ class Fetcher(Protocol):
 class Keys(Protocol):
     """API keys."""
 
-    def organisation(self, key: str) -> str | None:
-        """Whose key it is, or None. Takes the same time for every wrong key."""
+    def find(self, key: str) -> ApiKey | None:
+        """What the key stands for, or None. Takes the same time for every wrong key."""
 
 
 Clock = Callable[[], datetime]

@@ -70,8 +70,9 @@ class Settings(BaseModel):
     s3_public_endpoint_url: Base = Field(None, description="What clients call the S3 endpoint, for presigned links.")
     s3_ca_bundle: Path | None = Field(None, description="Certificates of the authority that signed the S3 endpoint's.")
     unsafe_store: bool = Field(False, description="Start even on a store without create-only PUT. Uploads can then be lost.")
-    api_keys: SecretStr | None = Field(None, description="`organisation:hash,…` as `headrace keys create` prints them.")
+    api_keys: SecretStr | None = Field(None, description="`organisation:hash[:scope+scope],…` as `headrace keys create` prints them.")
     api_keys_file: Path | None = Field(None, description="The same, one a line; read again when it changes.")
+    guesses_per_minute: int = Field(20, ge=1, description="Wrong keys and tokens of one client address, in one API process, before it is told to wait.")
     dev_key: SecretStr | None = Field(None, description="A key in the clear, for organisation `dev`. The embedded stack makes one.")
     secret_keys: SecretStr | None = Field(
         None, description="Current and previous secret, comma between: signs links and tokens, peppers keys. 32 characters at least."

@@ -9,6 +9,7 @@ from app.api.form import Form, FormFile
 from app.api.schemas import Accepted, SourceAnswer
 from app.domain.errors import HeadraceError, InvalidRequest
 from app.domain.ids import ChannelId, OwnerId, SourceId, source_id
+from app.services.principal import Principal
 from app.services.staging import Staging
 from app.services.upload import Submission
 
@@ -17,13 +18,13 @@ _SHOWN = 128
 
 
 def described(
-    request: Request, services: Services, form: Form, channel: ChannelId, source: SourceId, filename: str | None, file: FormFile | None
+    request: Request, services: Services, principal: Principal, form: Form, channel: ChannelId, source: SourceId, filename: str | None, file: FormFile | None
 ) -> Submission:
-    """What the form says of one source. Raises InvalidRequest."""
+    """What the form says of one source. Raises InvalidRequest, Forbidden."""
     return Submission(
         source, channel, services.addresses.base_url(request), filename=filename or (file.filename if file else None),
         declared_type=file.media_type if file else None, url=form.field("content"), tags=form.json_field("tags", list),
-        metadata=form.json_field("metadata", dict), options=form.json_field("options", dict), profile=form.field("profile") or "default",
+        metadata=form.json_field("metadata", dict), options=form.json_field("options", dict), terms=services.upload.terms(principal, form.field("profile")),
         traceparent=request.headers.get("traceparent"),
     )  # fmt: skip
 
@@ -40,7 +41,7 @@ async def submit(services: Services, owner: OwnerId, submission: Submission, fil
     await services.upload.file(owner, submission, file.staging)
 
 
-async def submit_several(request: Request, services: Services, owner: OwnerId, form: Form, channel: ChannelId) -> Accepted:
+async def submit_several(request: Request, services: Services, principal: Principal, form: Form, channel: ChannelId) -> Accepted:
     """Each file is accepted or refused by itself. When none is accepted, the first one's error is raised, with `sources` in it.
 
     Raises InvalidRequest for what is wrong with the form as a whole; then nothing is accepted.
@@ -57,13 +58,13 @@ async def submit_several(request: Request, services: Services, owner: OwnerId, f
         except InvalidRequest as error:
             refusal = error
         else:
-            submission = described(request, services, form, channel, source, filename, file)
+            submission = described(request, services, principal, form, channel, source, filename, file)
             if file is not None and refusal is None:
                 good.append((number, submission, file.staging))
         if file is not None and refusal is not None:
             await file.staging.abort()
         answers.append(((text or "")[:_SHOWN], refusal))
-    for (number, submission, _), refusal in zip(good, await services.upload.files(owner, [each[1:] for each in good]), strict=True):
+    for (number, submission, _), refusal in zip(good, await services.upload.files(principal.owner, [each[1:] for each in good]), strict=True):
         answers[number] = (submission.source, refusal)
     return _answer(answers)
 

@@ -15,6 +15,7 @@ from app.adapters.memory import MemoryObjectStore
 from app.adapters.memory_channels import AsyncMemoryLedger
 from app.adapters.memory_ledger import MemoryState
 from app.domain.errors import HeadraceError, Unavailable
+from app.domain.identity import ApiKey, Scope
 from app.domain.ids import ChannelId, Fence, OwnerId, SourceId, UploadId, new_fence, new_upload, owner_id
 from app.domain.layout import artifact_key, object_key
 from app.domain.policy import MIB, UploadPolicy
@@ -147,8 +148,11 @@ class Ledger(AsyncMemoryLedger):
 
 
 class Keys:
-    def organisation(self, key: str) -> str | None:
-        return {KEY: "acme", "key-of-other": "other"}.get(key)
+    def find(self, key: str) -> ApiKey | None:
+        return {
+            KEY: ApiKey("acme"), "key-of-other": ApiKey("other"), "key-to-upload": ApiKey("acme", frozenset({Scope.UPLOAD})),
+            "key-to-read": ApiKey("acme", frozenset({Scope.READ})),
+        }.get(key)  # fmt: skip
 
 
 class Feed:
@@ -208,7 +212,7 @@ class House:
         self.store = Troubled(self.inner)
         self.offload = Offload(4)
         self.announcer = announcer()
-        self.access = Access(Keys(), self.ledger, self.store, self.offload)
+        self.access = Access(Keys(), self.ledger, self.store, self.offload, [SECRET], lambda: NOW)
         self.sockets = Sockets(SocketLimits(2, 3, 4))
         self.accept = Accept(self.store, self.ledger, self.offload, self.announcer)
         self.budget = BufferBudget(self.budget_bytes)

@@ -12,6 +12,7 @@ from app.api.origins import Origins
 from app.api.websocket.lines import Lines
 from app.bootstrap import build
 from app.services.admission import Admission
+from app.services.throttle import Throttle
 from app.settings import Settings
 from tests.unit.doubles import NOW, SECRET, House
 
@@ -28,6 +29,7 @@ def application(house: House, lines: Lines | None = None, **settings: object) ->
     )
     api.state.services = Services(
         access=house.access,
+        throttle=Throttle(known.guesses_per_minute),
         admission=Admission(house.access, house.ledger, [SECRET], lambda: NOW, 60, known.ws_tickets),
         sockets=house.sockets,
         lines=api.state.lines,
