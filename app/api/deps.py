@@ -18,6 +18,7 @@ from app.domain.ids import OwnerId
 from app.ports import AsyncLedger, Channels, ObjectStore
 from app.services.access import Access
 from app.services.admission import Admission
+from app.services.health import Health
 from app.services.offload import Offload
 from app.services.snapshots import Snapshots
 from app.services.sockets import Sockets
@@ -40,6 +41,7 @@ class Services:
     snapshots: Snapshots
     channels: Channels
     ledger: AsyncLedger
+    health: Health
     store: ObjectStore
     offload: Offload
     addresses: Addresses
