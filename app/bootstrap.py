@@ -15,6 +15,7 @@ from starlette.types import ASGIApp
 
 from app import wiring
 from app.adapters.api_keys import ApiKeys
+from app.adapters.redis.breaker import Breaker
 from app.adapters.redis.client import connect_async
 from app.adapters.redis.events import RedisLiveFeed
 from app.adapters.redis.ledger import AsyncRedisLedger
@@ -33,8 +34,10 @@ from app.services.accept import Accept
 from app.services.access import Access
 from app.services.admission import Admission
 from app.services.budget import BufferBudget
+from app.services.health import Health
 from app.services.hub import Hub
 from app.services.offload import Offload
+from app.services.owed import Owed
 from app.services.snapshots import Snapshots
 from app.services.sockets import SocketLimits, Sockets
 from app.services.sources import Sources
@@ -108,11 +111,13 @@ async def _lifespan(api: FastAPI) -> AsyncIterator[None]:
     store = await offload(open_store, wiring.storage(settings))
     location, calls = wiring.redis(settings), wiring.calls(settings)
     redis = connect_async(location)
-    ledger = AsyncRedisLedger(redis, calls)
+    ledger = AsyncRedisLedger(redis, calls, Breaker(redis.ping, timeout_seconds=location.timeout_seconds))
     feed = RedisLiveFeed(location, calls.keys, redis)
     hub = Hub(feed, ledger)
-    access = Access(api_keys(settings), ledger, store, offload, settings.secrets)
-    accept = Accept(store, ledger, offload, announce)
+    owed = Owed(ledger)
+    access = Access(api_keys(settings), ledger, store, offload, owed, settings.secrets)
+    accept = Accept(store, ledger, offload, announce, owed)
+    look = Health(ledger, store, offload)
     sources = Sources(store, ledger, offload, announce)
     snapshots = Snapshots(ledger, sources, store, offload)
     subscribe = Subscribe(ledger, hub, snapshots)
@@ -130,6 +135,7 @@ async def _lifespan(api: FastAPI) -> AsyncIterator[None]:
         snapshots=snapshots,
         channels=ledger,
         ledger=ledger,
+        health=look,
         store=store,
         offload=offload,
         addresses=Addresses(
@@ -140,7 +146,7 @@ async def _lifespan(api: FastAPI) -> AsyncIterator[None]:
         secrets=settings.secrets,
         proxy_downloads=settings.downloads == "proxy",
     )  # fmt: skip
-    listening = asyncio.create_task(hub.run())
+    running = asyncio.gather(hub.run(), owed.run())
     gc.collect()
     gc.freeze()  # what was made so far stays; a full collection over its 100,000 objects stops every upload for 0.03 to 0.2 s
     try:
@@ -148,10 +154,11 @@ async def _lifespan(api: FastAPI) -> AsyncIterator[None]:
     finally:
         api.state.lines.cut()
         await asyncio.sleep(0)  # they say so to their readers in the next turn
-        listening.cancel()
+        running.cancel()
         with suppress(asyncio.CancelledError):
-            await listening
+            await running
         await subscribe.close()
+        await look.close()
         await ledger.close()
         await offload(store.close)
         offload.close()

@@ -194,7 +194,7 @@ class Ledger(Protocol):
         """Be, or stay, the leader among all reconcilers for so long. `name` is this process."""
 
     def ping(self) -> None:
-        """Raises Unavailable when Redis does not answer."""
+        """Raises Unavailable when Redis does not answer, or takes no writes: full, a replica, or its disk is."""
 
 
 class Channels(Protocol):

@@ -18,6 +18,7 @@ from app.domain.identity import Scope
 from app.ports import AsyncLedger, Channels, ObjectStore
 from app.services.access import Access
 from app.services.admission import Admission
+from app.services.health import Health
 from app.services.offload import Offload
 from app.services.principal import Principal
 from app.services.snapshots import Snapshots
@@ -43,6 +44,7 @@ class Services:
     snapshots: Snapshots
     channels: Channels
     ledger: AsyncLedger
+    health: Health
     store: ObjectStore
     offload: Offload
     addresses: Addresses

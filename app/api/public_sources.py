@@ -73,7 +73,7 @@ async def register_channel(request: Request, uploader: Uploader, services: TheSe
     channel = channel_id(asked.ws_uuid)
     if asked.expect is not None and asked.keep_open:
         raise InvalidRequest("expect_or_keep_open", "say either how many sources to expect, or keep-open", field="expect")
-    await services.access.register(uploader.owner, channel, explicit=True, keep_open=asked.keep_open, expect=asked.expect)
+    await services.access.open(uploader.owner, channel, keep_open=asked.keep_open, expect=asked.expect)
     token = await services.admission.token(uploader.owner, channel)
     return ChannelAddress(ws_address=f"{services.addresses.ws_url(request)}/ws/{channel}?token={token}")
 

@@ -25,8 +25,10 @@ from app.protocol.announce import Announcer
 from app.services.accept import Accept
 from app.services.access import Access
 from app.services.budget import BufferBudget
+from app.services.health import Health
 from app.services.hub import Hub
 from app.services.offload import Offload
+from app.services.owed import Owed
 from app.services.snapshots import Snapshots
 from app.services.sockets import SocketLimits, Sockets
 from app.services.sources import Sources
@@ -212,9 +214,11 @@ class House:
         self.store = Troubled(self.inner)
         self.offload = Offload(4)
         self.announcer = announcer()
-        self.access = Access(Keys(), self.ledger, self.store, self.offload, [SECRET], lambda: NOW)
+        self.owed = Owed(self.ledger, pause_seconds=0)
+        self.access = Access(Keys(), self.ledger, self.store, self.offload, self.owed, [SECRET], lambda: NOW)
+        self.health = Health(self.ledger, self.store, self.offload)
         self.sockets = Sockets(SocketLimits(2, 3, 4))
-        self.accept = Accept(self.store, self.ledger, self.offload, self.announcer)
+        self.accept = Accept(self.store, self.ledger, self.offload, self.announcer, self.owed)
         self.budget = BufferBudget(self.budget_bytes)
         self.upload = Upload(self.store, self.offload, self.budget, self.access, self.ledger, self.accept, self.policy)
         self.sources = Sources(self.store, self.ledger, self.offload, self.announcer)
@@ -225,7 +229,7 @@ class House:
         self.snapshots = Snapshots(self.ledger, self.sources, self.store, self.offload)
         self.subscribe = Subscribe(self.ledger, self.hub, self.snapshots)
         self.synchronous = Synchronous(self.store, self.offload, self.subscribe, self.sync_seconds)
-        self._listening = asyncio.create_task(self.hub.run())
+        self._listening = asyncio.gather(self.hub.run(), self.owed.run())
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -233,6 +237,7 @@ class House:
         with contextlib.suppress(asyncio.CancelledError):
             await self._listening
         await self.subscribe.close()
+        await self.health.close()
         self.offload.close()
 
     def stage(self, record: InboxRecord, body: bytes = b"abc", owner: OwnerId = ADA) -> InboxRecord:

@@ -37,6 +37,10 @@ class Keyspace:
     def leader(self) -> str:
         return f"{self.prefix}leader"
 
+    @property
+    def ping(self) -> str:
+        return f"{self.prefix}ping"
+
     def alias(self, channel: ChannelId) -> str:
         return f"{self.prefix}alias:{channel}"
 
