@@ -17,6 +17,7 @@ from app.domain.channel import ChannelState, Registration
 from app.domain.events import Milestone, SourceProgress, SourceReceiving
 from app.domain.identity import ApiKey
 from app.domain.ids import ChannelId, Fence, OwnerId, SourceId, UploadId
+from app.domain.quota import Kind, Standing
 from app.domain.results import Moment
 from app.domain.source import InboxRecord, State
 from app.domain.stages import Stage
@@ -316,6 +317,19 @@ class Fetcher(Protocol):
         Raises ProcessingFailed: url_refused (scheme, port, address, userinfo), fetch_failed (anything the other side did),
         too_large (over `max_bytes`, by promise or in fact), timeout (the total deadline); also while chunks are taken.
         """
+
+
+class RateLimits(Protocol):
+    """How much was asked for, in sliding windows (asynchronous). Counted approximately: as if each window before had been even."""
+
+    async def take(self, kind: Kind, whose: str, amount: int, *, cost: int = 1) -> bool:
+        """Count `cost` more, unless that would be over `amount` in the kind's window: then nothing is counted. Raises Unavailable."""
+
+    async def standing(self, kind: Kind, whose: str, amount: int) -> Standing:
+        """What is left of `amount`. Raises Unavailable."""
+
+    async def spend(self, token: str, source: SourceId, *, most: int, seconds: int) -> bool:
+        """Count the source as brought by the token, which may bring `most`; kept for so long. The same source again counts once. Raises Unavailable."""
 
 
 class Keys(Protocol):

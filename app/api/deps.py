@@ -20,6 +20,7 @@ from app.services.access import Access
 from app.services.admission import Admission
 from app.services.health import Health
 from app.services.offload import Offload
+from app.services.pace import Pace
 from app.services.principal import Principal
 from app.services.snapshots import Snapshots
 from app.services.sockets import Sockets
@@ -34,6 +35,7 @@ from app.services.upload import Upload
 class Services:
     access: Access
     throttle: Throttle
+    pace: Pace
     admission: Admission
     sockets: Sockets
     lines: Lines
@@ -108,6 +110,12 @@ def content_length(request: Request, limit: int) -> int | None:
     if int(value) > limit:
         raise TooLarge(detail=f"the body may have {limit} bytes", limit=limit)
     return int(value)
+
+
+def declared_bytes(request: Request) -> int:
+    """What Content-Length says of the body; 0 when it says nothing, or nothing that is a number."""
+    value = request.headers.get("content-length", "")
+    return int(value) if value.isascii() and value.isdigit() else 0
 
 
 class BodyCut(Exception):

@@ -49,6 +49,11 @@ class Form:
     fields: dict[str, list[str]] = field(default_factory=dict)
     files: list[FormFile] = field(default_factory=list)
 
+    @property
+    def size_bytes(self) -> int:
+        """Of all files."""
+        return sum(file.staging.size for file in self.files)
+
     def field(self, name: str) -> str | None:
         """Its first value; None when it was not sent."""
         return next(iter(self.fields.get(name, ())), None)

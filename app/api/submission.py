@@ -7,8 +7,8 @@ from fastapi import Request
 from app.api.deps import Services
 from app.api.form import Form, FormFile
 from app.api.schemas import Accepted, SourceAnswer
-from app.domain.errors import HeadraceError, InvalidRequest
-from app.domain.ids import ChannelId, OwnerId, SourceId, source_id
+from app.domain.errors import Forbidden, HeadraceError, InvalidRequest
+from app.domain.ids import ChannelId, SourceId, source_id
 from app.services.principal import Principal
 from app.services.staging import Staging
 from app.services.upload import Submission
@@ -29,16 +29,17 @@ def described(
     )  # fmt: skip
 
 
-async def submit(services: Services, owner: OwnerId, submission: Submission, file: FormFile | None) -> None:
+async def submit(services: Services, principal: Principal, submission: Submission, file: FormFile | None) -> None:
     """One source, as a file or a URL. Raises what refuses it; then nothing is left behind."""
     if (file is None) == (not submission.url):
         raise InvalidRequest("file_or_content", "send either a file or a URL (content)")
-    if file is None:
-        await services.upload.url(owner, submission)
-        return
-    if file.refusal is not None:
+    if file is not None and file.refusal is not None:
         raise file.refusal
-    await services.upload.file(owner, submission, file.staging)
+    await services.pace.spend(principal, submission.source)
+    if file is None:
+        await services.upload.url(principal.owner, submission)
+    else:
+        await services.upload.file(principal.owner, submission, file.staging)
 
 
 async def submit_several(request: Request, services: Services, principal: Principal, form: Form, channel: ChannelId) -> Accepted:
@@ -55,7 +56,8 @@ async def submit_several(request: Request, services: Services, principal: Princi
         refusal: HeadraceError | None = file.refusal if file else None
         try:
             source = _untaken(text, taken)
-        except InvalidRequest as error:
+            await services.pace.spend(principal, source)
+        except (InvalidRequest, Forbidden) as error:
             refusal = error
         else:
             submission = described(request, services, principal, form, channel, source, filename, file)

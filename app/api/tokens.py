@@ -13,6 +13,7 @@ from app.api.openapi import PROBLEMS
 from app.api.schemas import Body
 from app.domain.errors import Forbidden, InvalidRequest
 from app.domain.identity import Scope
+from app.domain.profile import MEDIA_RANGE
 from app.domain.source import METADATA_LIMIT_BYTES
 from app.domain.upload_token import UploadToken, mint
 from app.domain.wire import Wire, json_size
@@ -21,7 +22,7 @@ PREFIXES = ("/public", "/public/user", "/api/v1")
 LONGEST_SECONDS = 86400
 _USUAL_SECONDS = 900
 
-MediaRange = Annotated[str, Field(pattern=r"^[a-z0-9!#$&^_.+-]{1,63}/([a-z0-9!#$&^_.+-]{1,63}|\*)$")]
+MediaRange = Annotated[str, Field(pattern=MEDIA_RANGE)]
 
 router = APIRouter(tags=["tokens"], responses=PROBLEMS)
 

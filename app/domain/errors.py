@@ -9,6 +9,7 @@
     ├── Conflict              409     the id is taken by other bytes, or was deleted
     ├── TooLarge              413     over a limit
     ├── TooManySockets        429     over a limit of open sockets; ask again after `retry_after_seconds`
+    ├── RateLimited           429     over a quota of this user
     ├── TooManyGuesses        429     too many wrong keys from one address
     ├── Unavailable           503     a part of ours is away; ask again after `retry_after_seconds`
     └── ProcessingFailed      422     a run that ended in failure: FAILURES lists the codes
@@ -82,6 +83,18 @@ class TooManySockets(HeadraceError):
     code = "too_many_sockets"
     retryable = True
     retry_after_seconds = 10
+
+
+class RateLimited(HeadraceError):
+    """Nothing was accepted. After `retry_after_seconds` there is room for a little; `quota` names what was used up."""
+
+    status = 429
+    code = "rate_limited"
+    retryable = True
+
+    def __init__(self, code: str | None = None, detail: str = "", *, retry_after_seconds: int = 60, **fields: object) -> None:
+        super().__init__(code, detail, **fields)
+        self.retry_after_seconds = retry_after_seconds
 
 
 class TooManyGuesses(HeadraceError):

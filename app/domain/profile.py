@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 DEFAULT = "default"
+MEDIA_RANGE = r"^[a-z0-9!#$&^_.+-]{1,63}/([a-z0-9!#$&^_.+-]{1,63}|\*)$"
+"""A media type, or a family of them (`image/*`)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from typing import Any
 from app.adapters.memory import MemoryObjectStore
 from app.adapters.memory_channels import AsyncMemoryLedger
 from app.adapters.memory_ledger import MemoryState
+from app.adapters.memory_rate_limits import MemoryRateLimits
 from app.domain.errors import HeadraceError, Unavailable
 from app.domain.identity import ApiKey, Scope
 from app.domain.ids import ChannelId, Fence, OwnerId, SourceId, UploadId, new_fence, new_upload, owner_id
@@ -157,6 +158,17 @@ class Keys:
         }.get(key)  # fmt: skip
 
 
+class RateLimits(MemoryRateLimits):
+    """In memory; with `away` set it refuses everything."""
+
+    away = False
+
+    def __getattribute__(self, name: str) -> Any:
+        if name in {"take", "standing", "spend"} and object.__getattribute__(self, "away"):
+            raise Unavailable("redis_unavailable")
+        return object.__getattribute__(self, name)
+
+
 class Feed:
     """A LiveFeed that tells what `publish` and `lose` are given, to those who watch."""
 
@@ -217,6 +229,7 @@ class House:
         self.owed = Owed(self.ledger, pause_seconds=0)
         self.access = Access(Keys(), self.ledger, self.store, self.offload, self.owed, [SECRET], lambda: NOW)
         self.health = Health(self.ledger, self.store, self.offload)
+        self.rate_limits = RateLimits()
         self.sockets = Sockets(SocketLimits(2, 3, 4))
         self.accept = Accept(self.store, self.ledger, self.offload, self.announcer, self.owed)
         self.budget = BufferBudget(self.budget_bytes)

@@ -127,3 +127,48 @@ async def test_a_call_without_a_credential_is_no_guess(house):
     app = application(house, guesses_per_minute=1)
     for _ in range(3):
         assert (await call(app, *CALLS["read"][0], who=[])).status == 401
+
+
+async def test_a_token_brings_as_many_sources_as_it_may(app, house):
+    who = await minted(app, count=2)
+
+    async def upload(*sources):
+        parts = [part for source in sources for part in (("source-uuid", source), ("file", b"hey", "a.txt"))]
+        return await call(app, "POST", "/public/sources/upload-source", *multipart(("ws-uuid", CHANNEL), *parts), who=who)
+
+    assert (await upload("s-1")).status == 200
+    assert (await upload("s-1")).status == 200
+    several = await upload("s-2", "s-3")
+    assert [(source["status"], source.get("code")) for source in several.json()["sources"]] == [(200, None), (403, "token_used_up")]
+    refused = await upload("s-4")
+    assert (refused.status, refused.json()["code"]) == (403, "token_used_up")
+    assert sorted(source for _, source in inbox.sources(house.inner)) == ["s-1", "s-2"]
+    assert len(house.inner.keys("objects/")) == 2
+
+
+async def test_a_quota_is_told_with_every_answer_and_refuses_before_a_byte_of_the_body(house):
+    app = application(house, uploads_per_minute=2, registrations_per_minute=1)
+    told = await call(app, *CALLS["upload"][0], who=key(KEY))
+    assert told.headers["ratelimit-policy"] == '"registrations";q=1;w=60'
+    assert (await call(app, *CALLS["upload"][0], who=key(KEY))).json()["quota"] == "registrations"
+    for left in (1, 0):
+        assert (await call(app, *CALLS["upload"][1], who=key(KEY))).headers["ratelimit"].startswith(f'"uploads";r={left};')
+    refused = await call(app, *CALLS["upload"][1], who=key(KEY))
+    assert (refused.status, refused.json()["code"], refused.received_before_answer) == (429, "rate_limited", 0)
+    assert int(refused.headers["retry-after"]) > 0
+
+
+async def test_several_files_count_each(house):
+    app = application(house, uploads_per_minute=2)
+    parts = [part for n in range(3) for part in (("source-uuid", f"s-{n}"), ("file", b"hey", "a.txt"))]
+    refused = await call(app, "POST", "/public/sources/upload-source", *multipart(("ws-uuid", CHANNEL), *parts), who=key(KEY))
+    assert (refused.status, refused.json()["code"]) == (429, "rate_limited")
+    assert house.inner.keys("objects/") == []
+
+
+async def test_bytes_that_no_header_promised_are_counted_when_they_have_come(house):
+    app = application(house, bytes_per_day=8)
+    body, kind = FORM
+    headers = [*key(KEY), ("content-type", kind), ("transfer-encoding", "chunked")]
+    assert (await request(app, "POST", "/public/sources/upload-source", [body], headers=headers)).status == 200
+    assert (await request(app, "POST", "/public/sources/upload-source", [body], headers=headers)).status == 429
