@@ -74,8 +74,8 @@ class Settings(BaseModel):
     api_keys_file: Path | None = Field(None, description="The same, one a line; read again when it changes.")
     guesses_per_minute: int = Field(20, ge=1, description="Wrong keys and tokens of one client address, in one API process, before it is told to wait.")
     policy_file: Path | None = Field(None, description="TOML with profiles (what an upload may be) and quotas of organisations; docs/operations.md shows one.")
-    uploads_per_minute: int = Field(600, ge=0, description="Sources that one user may submit in a minute. 0: not limited.")
-    registrations_per_minute: int = Field(600, ge=0, description="Channels that one user may open in a minute. 0: not limited.")
+    uploads_per_minute: int = Field(3000, ge=0, description="Sources that one user may submit in a minute. 0: not limited.")
+    registrations_per_minute: int = Field(3000, ge=0, description="Channels that one user may open in a minute. 0: not limited.")
     bytes_per_day: int = Field(0, ge=0, description="Bytes that one user may submit in a day. 0: not limited.")
     dev_key: SecretStr | None = Field(None, description="A key in the clear, for organisation `dev`. The embedded stack makes one.")
     secret_keys: SecretStr | None = Field(
