@@ -118,21 +118,30 @@ def declared_bytes(request: Request) -> int:
     return int(value) if value.isascii() and value.isdigit() else 0
 
 
+LEAST_BYTES_PER_SECOND = 1024
+"""On average, once the time of a stall is over: far below any network that a person waits at."""
+
+
 class BodyCut(Exception):
     """The client went away in the middle of its body."""
 
 
 async def body(request: Request, *, stall_seconds: float) -> AsyncIterator[bytes]:
-    """The body as it comes. Raises BodyCut, and RequestTimeout when nothing comes for so long."""
-    more = True
+    """The body as it comes. Raises BodyCut, and RequestTimeout when nothing comes for so long, or less than LEAST_BYTES_PER_SECOND over more than that."""
+    more, received, clock = True, 0, asyncio.get_running_loop().time
+    waited = 0.0  # for the client: what we take for ourselves (a budget that is spent, a slow store) is not the client's
     while more:
+        left = stall_seconds + received / LEAST_BYTES_PER_SECOND - waited
+        asked = clock()
         try:
-            async with asyncio.timeout(stall_seconds):
+            async with asyncio.timeout(min(stall_seconds, left)):
                 message = await request.receive()
         except TimeoutError:
-            raise RequestTimeout(detail="the body stopped coming") from None
+            raise RequestTimeout(detail="the body stopped coming" if left >= stall_seconds else "the body comes too slowly") from None
+        waited += clock() - asked
         if message["type"] == "http.disconnect":
             raise BodyCut
         more = message.get("more_body", False)
         if chunk := message.get("body"):
+            received += len(chunk)
             yield chunk
