@@ -67,7 +67,7 @@ def main(arguments: list[str] | None = None) -> int:
     except (configuration.SettingsError, HeadraceError) as error:
         print(f"headrace: {error}", file=sys.stderr)
         return 2
-    logging.configure(settings.log_level, process="api")
+    logging.configure(settings.log_level, process="api", form=settings.log_format)
     if settings.metrics_port:
         with suppress(OSError):  # a second API process of this machine finds it taken: the first one is scraped
             start_http_server(settings.metrics_port, "127.0.0.1")

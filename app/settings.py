@@ -112,6 +112,7 @@ class Settings(BaseModel):
     task_timeout_seconds: int = Field(300, ge=5, description="A run that works for so long ends as `timeout`.")
     reconcile_seconds: float = Field(1, gt=0, description="How often the reconciler looks at open runs.")
     inbox_scan_seconds: float = Field(60, gt=0, description="How often it lists the inbox.")
+    log_format: Literal["text", "json"] = Field("text", description="Of the log: lines for people, or a JSON object a line.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="What is logged.")
 
     @model_validator(mode="after")
