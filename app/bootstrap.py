@@ -18,6 +18,7 @@ from app.adapters.api_keys import ApiKeys
 from app.adapters.redis.breaker import Breaker
 from app.adapters.redis.client import connect_async
 from app.adapters.redis.events import RedisLiveFeed
+from app.adapters.redis.fleet import Presence, this_process
 from app.adapters.redis.ledger import AsyncRedisLedger
 from app.adapters.storage import open_store
 from app.api import downloads, errors, event_streams, health, public_sources, streams
@@ -29,6 +30,7 @@ from app.api.openapi import describe_events
 from app.api.origins import LOCALHOST, Origins
 from app.api.websocket.lines import Lines
 from app.domain.policy import UploadPolicy
+from app.domain.version import VERSION
 from app.protocol.deployment import claim_store
 from app.services.accept import Accept
 from app.services.access import Access
@@ -70,7 +72,7 @@ def api_keys(settings: Settings) -> ApiKeys:
 def build(settings: Settings, lines: Lines | None = None) -> ASGIApp:
     """The whole ASGI application. It connects when it starts; nothing here does I/O. `lines`: for who closes the sockets before it stops."""
     api = FastAPI(
-        title="Headrace", version="0.1.0", lifespan=_lifespan, summary="Upload documents; watch them being checked, read and stored.",
+        title="Headrace", version=VERSION, lifespan=_lifespan, summary="Upload documents; watch them being checked, read and stored.",
         redirect_slashes=False,
     )  # fmt: skip
     api.state.settings = settings
@@ -146,7 +148,8 @@ async def _lifespan(api: FastAPI) -> AsyncIterator[None]:
     gc.collect()
     gc.freeze()  # what was made so far stays; a full collection over its 100,000 objects stops every upload for 0.03 to 0.2 s
     try:
-        yield
+        with Presence(wiring.fleet(settings), this_process("api")):
+            yield
     finally:
         api.state.lines.cut()
         await asyncio.sleep(0)  # they say so to their readers in the next turn

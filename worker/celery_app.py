@@ -6,16 +6,18 @@ import gc
 from typing import Any
 
 from celery import Celery
-from celery.signals import setup_logging, worker_init, worker_process_init, worker_ready
+from celery.signals import setup_logging, worker_init, worker_process_init, worker_ready, worker_shutdown
 
 from app.settings import load
 from app.telemetry import logging
 from worker import kombu_guard as kombu_guard  # noqa: PLC0414 - for what it does
 from worker import tasks
 from worker.runtime import parts
+from worker.signs import SignsOfLife
 
 app = Celery("headrace")
 app.config_from_object("celeryconfig")
+signs = SignsOfLife()
 
 
 @setup_logging.connect
@@ -36,4 +38,10 @@ def _warm(**_: object) -> None:
 
 @worker_ready.connect
 def _say(sender: Any = None, **_: object) -> None:
+    signs.begin(load(), sender.hostname, list(sender.app.amqp.queues.consume_from))
     print(f"worker ready: {sender.hostname}", flush=True)  # noqa: T201 - a supervisor reads it
+
+
+@worker_shutdown.connect
+def _gone(**_: object) -> None:
+    signs.end()
