@@ -20,6 +20,7 @@ from app.adapters.policy_file import read as read_policy
 from app.adapters.redis.breaker import Breaker
 from app.adapters.redis.client import connect_async
 from app.adapters.redis.events import RedisLiveFeed
+from app.adapters.redis.fleet import Presence, this_process
 from app.adapters.redis.ledger import AsyncRedisLedger
 from app.adapters.redis.rate_limits import RedisRateLimits
 from app.adapters.storage import open_store
@@ -33,6 +34,7 @@ from app.api.origins import LOCALHOST, Origins
 from app.api.websocket.lines import Lines
 from app.domain.policy import UploadPolicy
 from app.domain.quota import Quotas
+from app.domain.version import VERSION
 from app.protocol.deployment import claim_store
 from app.services.accept import Accept
 from app.services.access import Access
@@ -86,7 +88,7 @@ def api_keys(settings: Settings) -> ApiKeys:
 def build(settings: Settings, lines: Lines | None = None) -> ASGIApp:
     """The whole ASGI application. It connects when it starts; nothing here does I/O. `lines`: for who closes the sockets before it stops."""
     api = FastAPI(
-        title="Headrace", version="0.1.0", lifespan=_lifespan, summary="Upload documents; watch them being checked, read and stored.",
+        title="Headrace", version=VERSION, lifespan=_lifespan, summary="Upload documents; watch them being checked, read and stored.",
         redirect_slashes=False,
     )  # fmt: skip
     api.state.settings = settings
@@ -168,7 +170,8 @@ async def _lifespan(api: FastAPI) -> AsyncIterator[None]:
     gc.collect()
     gc.freeze()  # what was made so far stays; a full collection over its 100,000 objects stops every upload for 0.03 to 0.2 s
     try:
-        yield
+        with Presence(wiring.fleet(settings), this_process("api")):
+            yield
     finally:
         api.state.lines.cut()
         await asyncio.sleep(0)  # they say so to their readers in the next turn

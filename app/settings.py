@@ -85,6 +85,8 @@ class Settings(BaseModel):
     data_dir: Path = Field(Path(".headrace"), description="The embedded stack's data.")
     scratch_dir: Path | None = Field(None, description="Where workers put a document while they read it. Unset: the system's temp folder.")
     scratch_bytes: int = Field(20 * 1024**3, ge=0, description="How much of it the workers of a machine may use.")
+    pulse_dir: Path | None = Field(None, description="Where each worker keeps its pulse, a file that is as old as its last good moment. Unset: nowhere.")
+    stuck_seconds: float = Field(60, ge=1, description="A worker that takes nothing for so long, though something waits and it is idle, is not well.")
     flower_port: int = Field(5555, ge=0, le=65535, description="Flower, on 127.0.0.1.")
     metrics_port: int = Field(9811, ge=0, le=65535, description="Prometheus metrics of the API, on 127.0.0.1.")
     workers: int = Field(default_factory=lambda: min(2, os.cpu_count() or 1), ge=1, le=256, description="Worker processes of the embedded stack.")

@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 from pydantic import SecretStr
 
 from app.adapters.redis.calls import Calls, Terms
-from app.adapters.redis.client import RedisLocation
+from app.adapters.redis.client import RedisLocation, connect
+from app.adapters.redis.fleet import Fleet
 from app.adapters.redis.keys import Keyspace
 from app.adapters.storage import StorageSettings
 from app.protocol.announce import Announcer
@@ -46,6 +47,10 @@ def calls(settings: Settings) -> Calls:
         events_ttl_after_end_seconds=settings.events_ttl_after_end_seconds,
     )
     return Calls(Keyspace(settings.redis_prefix), terms)
+
+
+def fleet(settings: Settings) -> Fleet:
+    return Fleet(connect(redis(settings)), Keyspace(settings.redis_prefix))
 
 
 def announcer(settings: Settings) -> Announcer:

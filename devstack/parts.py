@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import os
 import socket
 import sys
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from app.cli import stack
 from app.settings import PREFIX, Settings
 from devstack import ports, probes, valkey
 from devstack.datadir import DataDir, Refused, random_secret
@@ -62,7 +64,9 @@ def plan(settings: Settings, data: DataDir, environ: Mapping[str, str]) -> Plan:
     port = int(listening.getsockname()[1])
     made |= {"host": settings.host, "port": str(port), "flower_port": str(flower_port), "metrics_port": str(metrics[0])}
 
+    made["pulse_dir"] = str(settings.pulse_dir or data.folder("pulse"))
     base = _environment(environ, made)
+    data.put(stack.ENVIRONMENT, json.dumps({name: value for name, value in base.items() if name.startswith(PREFIX)}))
     base_url = ports.url(settings.host, port)
     flower_url = ports.url("127.0.0.1", flower_port)
     password = data.kept("flower_password", random_secret)

@@ -14,6 +14,8 @@ import sys
 import threading
 import time
 
+from app import wiring
+from app.adapters.redis.fleet import Presence, this_process
 from app.domain.errors import HeadraceError, Unavailable
 from app.domain.lease import is_provably_dead
 from app.protocol import inbox
@@ -98,7 +100,8 @@ def main() -> int:
         signal.signal(number, lambda *_: stop.set())
     reconciler = Reconciler(parts, name=f"{socket.gethostname()}:{os.getpid()}", scan_seconds=settings.inbox_scan_seconds)
     print("reconciler ready", flush=True)  # noqa: T201 - a supervisor reads it
-    loop(reconciler, stop, every_seconds=settings.reconcile_seconds)
+    with Presence(wiring.fleet(settings), this_process("reconciler")):
+        loop(reconciler, stop, every_seconds=settings.reconcile_seconds)
     return 0
 
 

@@ -38,6 +38,10 @@ class Keyspace:
         return f"{self.prefix}leader"
 
     @property
+    def fleet(self) -> str:
+        return f"{self.prefix}fleet"
+
+    @property
     def ping(self) -> str:
         return f"{self.prefix}ping"
 
