@@ -17,6 +17,7 @@ from app.domain.channel import ChannelState, Registration
 from app.domain.events import Milestone, SourceProgress, SourceReceiving
 from app.domain.identity import ApiKey
 from app.domain.ids import ChannelId, Fence, OwnerId, SourceId, UploadId
+from app.domain.jobs import Lane
 from app.domain.quota import Kind, Standing
 from app.domain.results import Moment
 from app.domain.source import InboxRecord, State
@@ -114,7 +115,7 @@ class Claim:
     """The answer to an attempt to take a run."""
 
     kind: str
-    """ok: it is yours · spent: yours, but over the cap of attempts · busy: another's lease lives · over: it has ended."""
+    """ok: it is yours · spent: yours, but over the cap of attempts · busy: another's lease lives · waits: its owner has no turn left · over: it has ended."""
     attempt: int = 0
     worker: str = ""
     """Busy: who holds it (`domain/lease.py` reads it)."""
@@ -143,6 +144,7 @@ class Due:
     owner: OwnerId
     source: SourceId
     run: int
+    lane: Lane = Lane.FAST
 
 
 class Ledger(Protocol):
@@ -153,10 +155,16 @@ class Ledger(Protocol):
     """
 
     def accept(self, owner: OwnerId, record: InboxRecord, *, receiving: UploadId | None = None) -> bool:
-        """Open the run: record, first event and Celery message at once. False when the ledger has this run (or a later one) already."""
+        """Open the run: record and first event at once, and the Celery message if its owner has a turn left in the lane; else it waits for one.
+
+        False when the ledger has this run (or a later one) already.
+        """
 
     def claim(self, owner: OwnerId, record: InboxRecord, *, fence: Fence, worker: str, dead_worker: str = "") -> Claim:
-        """Take the run for one attempt. A lease that lives is respected, unless its worker is `dead_worker`."""
+        """Take the run for one attempt. A lease that lives is respected, unless its worker is `dead_worker`.
+
+        A run that waits for its turn is taken only when there is one; else it goes on waiting, and its message is sent when it has one.
+        """
 
     def beat(self, owner: OwnerId, record: InboxRecord, *, fence: Fence, worker: str, attempt: int) -> bool:
         """Keep the lease. False when the run is no longer ours; a record that is gone (wipe) is written anew."""
@@ -180,13 +188,22 @@ class Ledger(Protocol):
         """What happened to the latest run so far; empty when Redis does not know."""
 
     def due(self, *, limit: int) -> list[Due]:
-        """Open runs whose grace or lease is over, oldest first."""
+        """Open runs that had their turn and whose grace or lease is over, oldest first."""
 
     def running(self) -> list[tuple[Due, str]]:
         """Runs under a lease, each with its worker. As many as the fleet runs at once."""
 
     def requeue(self, due: Due, *, dead_worker: str = "") -> bool:
-        """Enqueue a due run again, with a growing pause to the next time. False when somebody is at work or it has ended."""
+        """Enqueue a due run again, with a growing pause to the next time.
+
+        False when somebody is at work, its message still lies in the queue, or it has ended.
+        """
+
+    def queueing(self) -> list[tuple[OwnerId, Lane]]:
+        """Whose runs wait for a turn, and in which lane."""
+
+    def wake(self, owner: OwnerId, lane: Lane) -> int:
+        """Give the turns that are left to the owner's runs that wait; how many. Every end does so; this is for the end that was lost."""
 
     def forget(self, owner: OwnerId, source: SourceId) -> None:
         """Drop the source's record and timeline (it was deleted)."""
@@ -257,6 +274,9 @@ class AsyncLedger(Protocol):
     async def record(self, owner: OwnerId, source: SourceId) -> LedgerRecord | None: ...
 
     async def timeline(self, owner: OwnerId, source: SourceId, run: int) -> list[Moment]: ...
+
+    async def position(self, owner: OwnerId, source: SourceId) -> int | None:
+        """About how many runs come before this one and with it; None when it does not wait, or is not known."""
 
     async def forget(self, owner: OwnerId, source: SourceId) -> None: ...
 

@@ -89,7 +89,12 @@ class Settings(BaseModel):
     stuck_seconds: float = Field(60, ge=1, description="A worker that takes nothing for so long, though something waits and it is idle, is not well.")
     flower_port: int = Field(5555, ge=0, le=65535, description="Flower, on 127.0.0.1.")
     metrics_port: int = Field(9811, ge=0, le=65535, description="Prometheus metrics of the API, on 127.0.0.1.")
-    workers: int = Field(default_factory=lambda: min(2, os.cpu_count() or 1), ge=1, le=256, description="Worker processes of the embedded stack.")
+    workers: int = Field(
+        default_factory=lambda: 1 + min(2, os.cpu_count() or 1),
+        ge=1,
+        le=256,
+        description="Worker processes of the embedded stack. The first of several takes from the lane `fast` only, the others from all.",
+    )
     api_processes: int = Field(1, ge=1, le=64, description="API processes of the embedded stack.")
     max_upload_bytes: int = Field(5 * 1024**3, ge=1, description="The largest upload.")
     max_request_bytes: int | None = Field(
@@ -110,6 +115,9 @@ class Settings(BaseModel):
     events_ttl_after_end_seconds: int = Field(3600, ge=10, description="How long a channel's events are kept after its last source ended.")
     lease_seconds: float = Field(30, ge=0.5, description="A worker that says nothing for so long has lost its run.")
     attempts: int = Field(3, ge=1, le=20, description="How often a run is tried when its worker dies.")
+    turns_per_owner: int = Field(
+        16, ge=1, le=10_000, description="Sources of one user that are handed to workers at once, in each lane; the others of that user wait for their turn."
+    )
     grace_seconds: float = Field(10, ge=0.1, description="A run that nobody claimed for so long is enqueued again.")
     task_timeout_seconds: int = Field(300, ge=5, description="A run that works for so long ends as `timeout`.")
     reconcile_seconds: float = Field(1, gt=0, description="How often the reconciler looks at open runs.")

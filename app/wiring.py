@@ -43,6 +43,7 @@ def calls(settings: Settings) -> Calls:
         lease_seconds=settings.lease_seconds,
         grace_seconds=settings.grace_seconds,
         attempts=settings.attempts,
+        turns=settings.turns_per_owner,
         events_ttl_seconds=settings.events_ttl_seconds,
         events_ttl_after_end_seconds=settings.events_ttl_after_end_seconds,
     )

@@ -14,6 +14,7 @@ from tests.servers import eventually
 
 RUN = record()
 AGAIN = record(run=2)
+OTHER = record(SourceId("s-2"))
 DUE = Due(OWNER, SOURCE, 1)
 SHORT = Terms(lease_seconds=0.05, grace_seconds=0.05)
 
@@ -260,17 +261,36 @@ def test_only_the_holder_releases(ledger):
 # ------------------------------------------------------------------------------------------------ due, requeue, running, lead
 
 
-def test_a_run_that_nobody_claims_is_due_after_its_grace_and_enqueued_with_growing_pauses(make_ledger):
+def test_a_run_whose_message_was_lost_is_due_after_its_grace_and_enqueued_with_growing_pauses(make_ledger):
     ledger = make_ledger(Terms(grace_seconds=100))
     ledger.accept(OWNER, RUN)
     for pause in (100, 100, 200, 400, 800, 1600, 3200, 6400, 6400):
         ledger.pass_time(pause - 5)
         assert (ledger.due(limit=9), ledger.requeue(DUE)) == ([], False), pause
         ledger.pass_time(5)
+        ledger.pop()
         assert eventually(lambda: ledger.due(limit=9)) == [DUE]
         assert ledger.requeue(DUE) is True
         assert ledger.requeue(DUE) is False, "repeated, it changes nothing"
-    assert ledger.queued() == [DUE] * 10
+    assert ledger.queued() == [DUE]
+
+
+def test_a_run_whose_message_still_waits_is_not_enqueued_again_however_long_that_takes(make_ledger):
+    ledger = make_ledger(Terms(grace_seconds=100))
+    ledger.accept(OWNER, RUN)
+    ledger.accept(OWNER, OTHER)
+    for pause in (100, 100, 200, 400, 800, 800):
+        ledger.pass_time(pause - 5)
+        assert ledger.due(limit=9) == []
+        ledger.pass_time(5)
+        assert eventually(lambda: len(ledger.due(limit=9)) == 2)
+        assert [ledger.requeue(due) for due in ledger.due(limit=9)] == [False, False]
+    assert ledger.queued() == [DUE, Due(OWNER, SourceId("s-2"), 1)]
+    ledger.pop()
+    ledger.pass_time(800)
+    assert eventually(lambda: len(ledger.due(limit=9)) == 2)
+    assert sorted(ledger.requeue(due) for due in ledger.due(limit=9)) == [False, True], "the one that was taken and lost"
+    assert ledger.queued() == [Due(OWNER, SourceId("s-2"), 1), DUE]
 
 
 def test_what_is_not_due_is_not_enqueued(ledger):

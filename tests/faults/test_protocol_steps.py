@@ -253,7 +253,7 @@ def test_after_a_wipe_the_reconciler_opens_what_is_in_the_inbox_and_stays_silent
         redis.flushall()
         reconciler = Reconciler(house.parts, name="me", scan_seconds=0)
         assert reconciler.turn() >= 1
-        assert redis.llen("t:headrace.process") >= 1
+        assert redis.llen("t:headrace.fast") >= 1
     process(house.parts, OWNER, SourceId("s2"))
     assert len(house.ends()) == 1
     assert b'"source-uuid":"s2"' in house.ends()[0]

@@ -92,7 +92,7 @@ def attempt(parts: Parts, owner: OwnerId, record: InboxRecord) -> None:
     """Claim the run, work, commit, say it."""
     fence = new_fence()
     claim = _claim(parts, owner, record, fence)
-    if claim.kind in {"busy", "over"}:
+    if claim.kind in {"busy", "waits", "over"}:
         return
     try:
         with Heartbeat(parts.ledger, owner, record, fence=fence, worker=this_worker(), attempt=claim.attempt, lease_seconds=parts.lease_seconds) as heartbeat:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from app.domain.ids import ChannelId, OwnerId, SourceId
+from app.domain.jobs import Lane
 from app.domain.layout import member
 
 
@@ -32,6 +33,20 @@ class Keyspace:
     @property
     def running(self) -> str:
         return f"{self.prefix}running"
+
+    def turns(self, owner: OwnerId, lane: Lane) -> str:
+        return f"{self.prefix}turns:{owner}~{lane}"
+
+    def waiting(self, owner: OwnerId, lane: Lane) -> str:
+        return f"{self.prefix}waiting:{owner}~{lane}"
+
+    @property
+    def queueing(self) -> str:
+        return f"{self.prefix}queueing"
+
+    @property
+    def sent(self) -> str:
+        return f"{self.prefix}sent"
 
     @property
     def leader(self) -> str:
