@@ -2,6 +2,8 @@
 
 ObjectStore, Fetcher and Ledger are synchronous: boto3 is, and a worker is. The API calls the store through one bounded
 `offload` (services/offload.py) and has an asynchronous twin of the ledger. Implementations are safe for use by many threads.
+
+More than 350 lines: all ports stand in one place, to be read in one go, and most of it is their promises.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from app.domain.identity import ApiKey
 from app.domain.ids import ChannelId, Fence, OwnerId, SourceId, UploadId
 from app.domain.jobs import Lane
 from app.domain.quota import Kind, Standing
-from app.domain.results import Moment
+from app.domain.results import Moment, RunResult
 from app.domain.source import InboxRecord, State
 from app.domain.stages import Stage
 
@@ -115,7 +117,7 @@ class Claim:
     """The answer to an attempt to take a run."""
 
     kind: str
-    """ok: it is yours · spent: yours, but over the cap of attempts · busy: another's lease lives · waits: its owner has no turn left · over: it has ended."""
+    """ok: it is yours · spent: yours, but it was tried too often · busy: another's lease lives · waits: its owner has no turn left · over: it has ended."""
     attempt: int = 0
     worker: str = ""
     """Busy: who holds it (`domain/lease.py` reads it)."""
@@ -123,6 +125,8 @@ class Claim:
     """Ok: the attempt before this one was lost with its worker."""
     progress: int = 0
     """Ok: what readers were told so far (0-100); it must not go back."""
+    code: str = ""
+    """Spent: the failure that it ends in. `crash`: its workers died too often; `timeout`: it was given back as overran too often."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,8 +173,11 @@ class Ledger(Protocol):
     def beat(self, owner: OwnerId, record: InboxRecord, *, fence: Fence, worker: str, attempt: int) -> bool:
         """Keep the lease. False when the run is no longer ours; a record that is gone (wipe) is written anew."""
 
-    def release(self, owner: OwnerId, record: InboxRecord, *, fence: Fence) -> bool:
-        """Give the run back, with its attempt; it is due again after the grace. False when it was not ours."""
+    def release(self, owner: OwnerId, record: InboxRecord, *, fence: Fence, overran: bool = False) -> bool:
+        """Give the run back, with its attempt; it is due again after the grace. False when it was not ours.
+
+        `overran`: it had no end within its time. That is counted, with the same cap as attempts, so that it does not go round for ever.
+        """
 
     def append(self, owner: OwnerId, record: InboxRecord, event: Milestone, *, fence: Fence, attempt: int, seq: int, stage: Stage | None) -> bool:
         """Add a milestone of this attempt, once per (source, run, attempt, seq). False when it was there, or the run is not ours."""
@@ -331,8 +338,8 @@ class Fetched:
 class Fetcher(Protocol):
     """Gets a URL that a stranger named."""
 
-    def fetch(self, url: str, *, max_bytes: int) -> AbstractContextManager[Fetched]:
-        """GET, with every address checked at connect, on every hop.
+    def fetch(self, url: str, *, max_bytes: int, check: Callable[[], None] = lambda: None) -> AbstractContextManager[Fetched]:
+        """GET, with every address checked at connect, on every hop. `check` is called each second at least; what it raises ends the fetch.
 
         Raises ProcessingFailed: url_refused (scheme, port, address, userinfo), fetch_failed (anything the other side did),
         too_large (over `max_bytes`, by promise or in fact), timeout (the total deadline); also while chunks are taken.
@@ -350,6 +357,30 @@ class RateLimits(Protocol):
 
     async def spend(self, token: str, source: SourceId, *, most: int, seconds: int) -> bool:
         """Count the source as brought by the token, which may bring `most`; kept for so long. The same source again counts once. Raises Unavailable."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """The end of one run, for somebody outside."""
+
+    owner: OwnerId
+    result: RunResult
+
+    @property
+    def key(self) -> str:
+        """The same however often this end is delivered, and no other end's: whoever has seen it has had it."""
+        return f"{self.owner}/{self.result.source_uuid}/{self.result.run}"
+
+
+class Deliverer(Protocol):
+    """Takes committed ends out of the house, before the channel is told."""
+
+    @property
+    def name(self) -> str:
+        """For the log."""
+
+    def deliver(self, delivery: Delivery) -> None:
+        """Called again when it raises or its process dies, so it may come twice. Bounds its own time; it is not waited for longer than Deliver's."""
 
 
 class Keys(Protocol):

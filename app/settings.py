@@ -114,12 +114,16 @@ class Settings(BaseModel):
     events_ttl_seconds: int = Field(86400, ge=60, description="How long a registered channel without an open source is kept.")
     events_ttl_after_end_seconds: int = Field(3600, ge=10, description="How long a channel's events are kept after its last source ended.")
     lease_seconds: float = Field(30, ge=0.5, description="A worker that says nothing for so long has lost its run.")
-    attempts: int = Field(3, ge=1, le=20, description="How often a run is tried when its worker dies.")
+    attempts: int = Field(3, ge=1, le=20, description="How often a run is tried when its worker dies, or when it takes too long.")
     turns_per_owner: int = Field(
         16, ge=1, le=10_000, description="Sources of one user that are handed to workers at once, in each lane; the others of that user wait for their turn."
     )
     grace_seconds: float = Field(10, ge=0.1, description="A run that nobody claimed for so long is enqueued again.")
-    task_timeout_seconds: int = Field(300, ge=5, description="A run that works for so long ends as `timeout`.")
+    task_timeout_seconds: int = Field(
+        300, ge=5, description="A run that works for so long is given back, or ends as `timeout` when a processor is at it or it was given back too often."
+    )
+    outage_seconds: float = Field(120, ge=0, description="How long a worker waits for storage or Redis that is away, before it gives its run back.")
+    deliver_seconds: float = Field(10, gt=0, description="How long an end may wait for those who are to hear of it before the channel.")
     reconcile_seconds: float = Field(1, gt=0, description="How often the reconciler looks at open runs.")
     inbox_scan_seconds: float = Field(60, gt=0, description="How often it lists the inbox.")
     log_format: Literal["text", "json"] = Field("text", description="Of the log: lines for people, or a JSON object a line.")

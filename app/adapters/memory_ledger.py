@@ -39,6 +39,7 @@ class _Run:
     lease: datetime = _NEVER
     lost: bool = False
     requeues: int = 0
+    overran: int = 0
     timeline: list[Moment] = field(default_factory=list)
 
     def due_of(self, owner: OwnerId, source: SourceId) -> Due:
@@ -208,8 +209,8 @@ class MemoryLedger:
                 s.note(run, "claimed", run.public.attempt)
             run.fence, run.worker, run.lease = fence, worker, s.in_(s.terms.lease_seconds)
             run.due = run.lease
-            kind = "spent" if run.public.attempt > s.terms.attempts else "ok"
-            return Claim(kind, run.public.attempt, worker, run.lost, run.public.progress)
+            code = "crash" if run.public.attempt > s.terms.attempts else "timeout" if run.overran >= s.terms.attempts else ""
+            return Claim("spent" if code else "ok", run.public.attempt, worker, run.lost, run.public.progress, code)
 
     def beat(self, owner: OwnerId, record: InboxRecord, *, fence: Fence, worker: str, attempt: int) -> bool:
         s = self._state
@@ -225,13 +226,14 @@ class MemoryLedger:
             run.lease = run.due = s.in_(s.terms.lease_seconds)
             return True
 
-    def release(self, owner: OwnerId, record: InboxRecord, *, fence: Fence) -> bool:
+    def release(self, owner: OwnerId, record: InboxRecord, *, fence: Fence, overran: bool = False) -> bool:
         s = self._state
         with s.lock:
             run = s.mine(owner, record, fence)
             if run is None:
                 return False
-            s.note(run, "released", run.public.attempt)
+            s.note(run, "took too long" if overran else "released", run.public.attempt)
+            run.overran += overran
             run.set(state=State.ACCEPTED, attempt=run.public.attempt - 1)
             run.fence, run.worker, run.lease, run.due = None, "", _NEVER, s.in_(s.terms.grace_seconds)
             return True

@@ -144,6 +144,35 @@ def test_over_the_cap_of_attempts_a_claim_is_spent_and_holds_all_the_same(make_l
     assert take(ledger)[1].kind == "busy"
 
 
+def test_a_claim_that_is_spent_says_by_what(make_ledger):
+    ledger = make_ledger(Terms(attempts=2))
+    ledger.accept(OWNER, RUN)
+    fence, claim = take(ledger, worker="w1")
+    assert claim.code == ""
+    assert ledger.release(OWNER, RUN, fence=fence, overran=True)
+    fence, claim = take(ledger, worker="w1")
+    assert (claim.kind, claim.attempt, claim.code) == ("ok", 1, "")
+    assert ledger.release(OWNER, RUN, fence=fence, overran=True)
+    assert ledger.release(OWNER, RUN, fence=fence, overran=True) is False, "repeated, it counts nothing"
+    fence, claim = take(ledger, worker="w1")
+    assert (claim.kind, claim.attempt, claim.code) == ("spent", 1, "timeout")
+    assert ledger.claim(OWNER, RUN, fence=fence, worker="w1") == claim
+    assert [take(ledger, worker=f"w{n}", dead_worker=f"w{n - 1}")[1].code for n in (2, 3)] == ["timeout", "crash"]
+    assert ("took too long", 1) in whats(ledger)
+    ledger.finish(OWNER, RUN, failure(RUN), state=State.FAILED)
+    ledger.accept(OWNER, AGAIN)
+    assert take(ledger, AGAIN)[1].kind == "ok", "another run begins anew"
+
+
+def test_a_release_for_any_other_reason_is_not_counted(make_ledger):
+    ledger = make_ledger(Terms(attempts=1))
+    ledger.accept(OWNER, RUN)
+    for _ in range(5):
+        fence, claim = take(ledger)
+        assert (claim.kind, claim.attempt) == ("ok", 1)
+        assert ledger.release(OWNER, RUN, fence=fence)
+
+
 def test_a_run_that_ended_is_over(ledger):
     ledger.accept(OWNER, RUN)
     ledger.finish(OWNER, RUN, success(RUN), state=State.SUCCEEDED)

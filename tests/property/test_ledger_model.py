@@ -83,10 +83,10 @@ class LedgerModel(RuleBasedStateMachine):
         run, fence, _, _ = holder
         self.both("progress", OWNER, run, progress(run, percent), fence=fence)
 
-    @rule(holder=held)
-    def release(self, holder):
+    @rule(holder=held, overran=st.booleans())
+    def release(self, holder, overran):
         run, fence, _, _ = holder
-        self.both("release", OWNER, run, fence=fence)
+        self.both("release", OWNER, run, fence=fence, overran=overran)
 
     @rule(run=RUNS, state=ENDS)
     def finish(self, run, state):

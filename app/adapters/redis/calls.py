@@ -120,7 +120,7 @@ class Calls:
                 dead_worker or "-", self.terms.events_ttl_seconds, k.prefix, self.terms.turns, lane, self._job(owner, source, record.run, lane),
                 _ms(self.terms.grace_seconds),
             ],
-            lambda r: Claim(kind=r[0].decode(), attempt=int(r[1]), worker=r[2].decode(), lost=bool(r[3]), progress=int(r[4])),
+            lambda r: Claim(kind=r[0].decode(), attempt=int(r[1]), worker=r[2].decode(), lost=bool(r[3]), progress=int(r[4]), code=r[5].decode()),
         )  # fmt: skip
 
     def beat(self, owner: OwnerId, record: InboxRecord, fence: Fence, worker: str, attempt: int) -> Call[bool]:
@@ -135,12 +135,12 @@ class Calls:
             bool,
         )  # fmt: skip
 
-    def release(self, owner: OwnerId, record: InboxRecord, fence: Fence) -> Call[bool]:
+    def release(self, owner: OwnerId, record: InboxRecord, fence: Fence, *, overran: bool) -> Call[bool]:
         k, source = self.keys, record.source_uuid
         return Call(
             "release",
             [k.source(owner, source), k.timeline(owner, source), k.open, k.running],
-            [member(owner, source), record.run, fence, _ms(self.terms.grace_seconds)],
+            [member(owner, source), record.run, fence, _ms(self.terms.grace_seconds), str(int(overran))],
             bool,
         )
 

@@ -47,8 +47,8 @@ class RedisLedger:
     def beat(self, owner: OwnerId, record: InboxRecord, *, fence: Fence, worker: str, attempt: int) -> bool:
         return self._run(self._calls.beat(owner, record, fence, worker, attempt))
 
-    def release(self, owner: OwnerId, record: InboxRecord, *, fence: Fence) -> bool:
-        return self._run(self._calls.release(owner, record, fence))
+    def release(self, owner: OwnerId, record: InboxRecord, *, fence: Fence, overran: bool = False) -> bool:
+        return self._run(self._calls.release(owner, record, fence, overran=overran))
 
     def append(self, owner: OwnerId, record: InboxRecord, event: Milestone, *, fence: Fence, attempt: int, seq: int, stage: Stage | None) -> bool:
         return self._run(self._calls.append(owner, record, event, fence, attempt, seq, stage))

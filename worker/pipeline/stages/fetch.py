@@ -21,7 +21,8 @@ def run(context: StageContext) -> None:
     try:
         if context.record.url is not None:
             context.milestone("Fetching the URL", Stage.FETCH)
-            with context.fetcher.fetch(context.record.url, max_bytes=min(context.max_bytes, context.record.max_bytes or context.max_bytes)) as fetched:
+            most = min(context.max_bytes, context.record.max_bytes or context.max_bytes)
+            with context.fetcher.fetch(context.record.url, max_bytes=most, check=context.check) as fetched:
                 _import(context, fetched)
         else:
             _download(context)
@@ -83,6 +84,7 @@ class _Import:
         size = 0
         try:
             for chunk in fetched.chunks:
+                context.check()
                 file.write(chunk)
                 size += len(chunk)
                 self._buffer += chunk
