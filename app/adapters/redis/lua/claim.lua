@@ -25,7 +25,7 @@ else
   elseif not take_turn(t, lane, ARGV[3]) then
     redis.call('HSET', KEYS[5], 'state', 'accepted', 'attempt', attempt, 'lease', 0)
     park(t, lane, ARGV[3], KEYS[5], ARGV[15])
-    return {'waits', attempt, '', 0, 0}
+    return {'waits', attempt, '', 0, 0, ''}
   end
   if known == run and h[2] == 'processing' then
     lost = 1
