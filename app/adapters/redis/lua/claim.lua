@@ -24,6 +24,7 @@ else
     hold_turn(t, lane, ARGV[3])
   elseif not take_turn(t, lane, ARGV[3]) then
     redis.call('HSET', KEYS[5], 'state', 'accepted', 'attempt', attempt, 'lease', 0)
+    redis.call('HDEL', KEYS[8], ARGV[1]) -- of a run before, whose end we missed
     park(t, lane, ARGV[3], KEYS[5], ARGV[15])
     return {'waits', attempt, '', 0, 0, ''}
   end
