@@ -8,7 +8,8 @@ import threading
 from pathlib import Path
 
 from app import wiring
-from app.adapters.http_fetch import FetchPolicy, GuardedFetcher
+from app.adapters.http_fetch import GuardedFetcher
+from app.adapters.http_guard import FetchPolicy
 from app.adapters.redis.client import connect
 from app.adapters.redis.ledger import RedisLedger
 from app.adapters.storage import open_store
