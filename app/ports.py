@@ -162,6 +162,9 @@ class Ledger(Protocol):
     def release(self, owner: OwnerId, record: InboxRecord, *, fence: Fence) -> bool:
         """Give the run back, with its attempt; it is due again after the grace. False when it was not ours."""
 
+    def defer(self, owner: OwnerId, source: SourceId, *, seconds: float) -> bool:
+        """Enqueue the open run again in so long, since this process cannot make sense of it. False when somebody is at work, or nothing is open."""
+
     def append(self, owner: OwnerId, record: InboxRecord, event: Milestone, *, fence: Fence, attempt: int, seq: int, stage: Stage | None) -> bool:
         """Add a milestone of this attempt, once per (source, run, attempt, seq). False when it was there, or the run is not ours."""
 

@@ -21,7 +21,7 @@ from app.adapters.redis.keys import Keyspace
 from app.adapters.redis.ledger import RedisLedger
 from app.domain.errors import FAILURES, Unavailable
 from app.domain.ids import ChannelId, OwnerId, SourceId, UploadId, owner_id
-from app.domain.layout import object_key, result_key, source_prefix
+from app.domain.layout import inbox_key, object_key, result_key, source_prefix
 from app.domain.source import InboxRecord, State
 from app.protocol import erase, inbox
 from app.protocol.announce import Announcer
@@ -331,3 +331,14 @@ def test_another_owners_source_of_the_same_name_is_another_source(house: House) 
     house.accept()
     process(house.parts, OwnerId("f" * 32), SOURCE)
     assert house.ends() == []
+
+
+def test_the_reconciler_leaves_a_later_version_s_record_alone_and_goes_on_behind_it(house: House) -> None:
+    for name, text in (("a-newer", b'{"schema": 99}'), ("b-broken", b"{")):
+        house.parts.store.create(inbox_key(OWNER, SourceId(name)), text)
+    house.accept()
+    with house.valkey.client() as redis:
+        redis.flushall()
+    Reconciler(house.parts, name="me", scan_seconds=0).turn()
+    assert house.parts.ledger.record(OWNER, SOURCE) is not None
+    assert len(house.parts.store.keys("inbox/")) == 3

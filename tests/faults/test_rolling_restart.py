@@ -14,7 +14,6 @@ import httpx
 from tests.client import Client, ends, eventually
 from tests.stack import Stack
 
-
 _PAUSE_SECONDS = 0.05
 """Between two uploads of one client: what is restarted is under load, and not under water."""
 
