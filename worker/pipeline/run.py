@@ -32,6 +32,7 @@ from app.protocol import erase, inbox
 from app.protocol.announce import Announcer
 from app.protocol.commit import commit, discard
 from app.protocol.outcome import outcome
+from worker.pipeline import disk
 from worker.pipeline.context import StageContext
 from worker.pipeline.lease import Heartbeat, LeaseLost
 from worker.pipeline.stages import checksum, extract, fetch, sniff, store
@@ -141,7 +142,7 @@ def _work(parts: Parts, owner: OwnerId, record: InboxRecord, fence: Fence, claim
     """The result of this attempt, not yet committed. Raises LeaseLost, Unavailable."""
     if claim.kind == "spent":
         return _with_timeline(parts, owner, failed(owner, record, "crash", fence=fence, attempt=claim.attempt))
-    with tempfile.TemporaryDirectory(prefix="headrace-", dir=parts.scratch) as scratch:
+    with disk.refusals(), tempfile.TemporaryDirectory(prefix="headrace-", dir=parts.scratch) as scratch:
         context = StageContext(
             owner=owner, record=record, fence=fence, attempt=claim.attempt, progress=claim.progress, store=parts.store, ledger=parts.ledger,
             fetcher=parts.fetcher, scratch=Path(scratch), max_bytes=parts.max_upload_bytes, heartbeat=heartbeat,
@@ -151,7 +152,8 @@ def _work(parts: Parts, owner: OwnerId, record: InboxRecord, fence: Fence, claim
             context.milestone("Worker lost. Starting again" if claim.lost else "Source received. Starting to processing")
             for stage, module in STAGES:
                 started = time.perf_counter()
-                module.run(context)
+                with disk.refusals():
+                    module.run(context)
                 context.timings_ms[stage] = round((time.perf_counter() - started) * 1000, 1)
         except failures as error:
             code = error.code if isinstance(error, ProcessingFailed) else "timeout"
