@@ -12,6 +12,7 @@ from app.adapters.redis.fleet import Fleet
 from app.adapters.redis.keys import Keyspace
 from app.adapters.storage import StorageSettings
 from app.protocol.announce import Announcer
+from app.protocol.deliver import Deliver
 from app.settings import Settings, SettingsError
 
 
@@ -43,6 +44,7 @@ def calls(settings: Settings) -> Calls:
         lease_seconds=settings.lease_seconds,
         grace_seconds=settings.grace_seconds,
         attempts=settings.attempts,
+        turns=settings.turns_per_owner,
         events_ttl_seconds=settings.events_ttl_seconds,
         events_ttl_after_end_seconds=settings.events_ttl_after_end_seconds,
     )
@@ -58,3 +60,8 @@ def announcer(settings: Settings) -> Announcer:
     if not settings.secrets:
         raise SettingsError("HEADRACE_SECRET_KEYS is required (the embedded stack makes one)")
     return Announcer(settings.secrets, timedelta(seconds=settings.link_ttl_seconds), lambda: datetime.now(UTC))
+
+
+def deliver(settings: Settings) -> Deliver:
+    """Nobody is to hear of an end before the channel, as yet."""
+    return Deliver((), seconds=settings.deliver_seconds)

@@ -55,6 +55,12 @@ class DataDir:
         _write(file, value + "\n")
         return value
 
+    def empty_file(self, name: str) -> Path:
+        """The file of that name, made empty when it is not there."""
+        file = self.path / name
+        os.close(os.open(file, os.O_WRONLY | os.O_CREAT, 0o600))
+        return file
+
     def put(self, name: str, text: str) -> None:
         """A file of the folder, readable by its owner only; over another."""
         _write(self.path / name, text)

@@ -22,7 +22,8 @@ signs = SignsOfLife()
 
 @setup_logging.connect
 def _log(**_: object) -> None:
-    logging.configure(load().log_level, process="worker")
+    settings = load()
+    logging.configure(settings.log_level, process="worker", form=settings.log_format)
 
 
 @worker_init.connect

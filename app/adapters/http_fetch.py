@@ -7,7 +7,7 @@ Redirects are followed here and not by httpx, which would read a redirect's body
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -20,6 +20,7 @@ import httpx
 import ssrfguard
 from ssrfguard.httpx import Client, SafeBackend, SafeTransport
 
+from app.adapters.http_download import Download
 from app.adapters.http_limits import LimitedBackend, Limits
 from app.adapters.lookup import Lookup
 from app.domain.errors import InvalidRequest, ProcessingFailed
@@ -30,7 +31,6 @@ MAX_REDIRECTS: Final = 3
 MAX_ADDRESSES: Final = 2
 """Of one name, tried in a row."""
 LOOKUP_SECONDS: Final = 5.0
-CHUNK_BYTES: Final = 64 * 1024
 
 _STEPS: Final = 1 + MAX_ADDRESSES
 # ssrfguard's table names what IANA lists; of IPv6, the only public addresses are those of 2000::/3 and what NAT64 (listed) carries.
@@ -75,13 +75,14 @@ class GuardedFetcher:
         self._ssl = httpx.create_ssl_context(trust_env=False)
 
     @contextmanager
-    def fetch(self, url: str, *, max_bytes: int) -> Iterator[Fetched]:
+    def fetch(self, url: str, *, max_bytes: int, check: Callable[[], None] = lambda: None) -> Iterator[Fetched]:
         # The body is held to max_bytes exactly; what carries it (headers, chunk marks) may be as long again.
-        limits = Limits(seconds=self._policy.timeout_seconds, wire_bytes=2 * max_bytes + 1024 * 1024)
+        limits = Limits(seconds=self._policy.timeout_seconds, wire_bytes=2 * max_bytes + 1024 * 1024, check=check)
         with self._client(limits) as client:
             with _failures(limits):
                 check_url(url)
                 response = self._open(client, url)
+            download = Download(client, response)
             try:
                 size = _promised(response, max_bytes)
                 yield Fetched(
@@ -89,10 +90,10 @@ class GuardedFetcher:
                     media_type=_media_type(response.headers.get("content-type", "")),
                     filename=_disposition(response.headers.get("content-disposition", "")) or filename(str(response.url)),
                     size=size,
-                    chunks=_body(response, limits, max_bytes),
+                    chunks=_body(download, limits, max_bytes),
                 )
             finally:
-                response.close()
+                download.close()
 
     def _client(self, limits: Limits) -> Client:
         lookup = self._lookup.within(partial(limits.left, LOOKUP_SECONDS, shares=_STEPS))
@@ -143,11 +144,10 @@ def _promised(response: httpx.Response, max_bytes: int) -> int | None:
     return int(length)
 
 
-def _body(response: httpx.Response, limits: Limits, max_bytes: int) -> Iterator[bytes]:
+def _body(download: Download, limits: Limits, max_bytes: int) -> Iterator[bytes]:
     received = 0
     with _failures(limits):
-        # Raw: as it came. A body shorter than its Content-Length, or without its last chunk, is an error of h11's.
-        for chunk in response.iter_raw(CHUNK_BYTES):
+        for chunk in download:
             received += len(chunk)
             if received > max_bytes:
                 raise ProcessingFailed("too_large", f"over {max_bytes} bytes came")

@@ -18,13 +18,13 @@ MAX_EXPECTED = 10_000
 """Far above what one channel keeps (about 1,000 messages); it only keeps nonsense out."""
 
 
-class _Body(BaseModel):
+class Body(BaseModel):
     """What clients send: keys that we do not know are ignored, as they always were in JSON bodies."""
 
     model_config = ConfigDict(alias_generator=kebab, populate_by_name=True, extra="ignore")
 
 
-class RegisterChannel(_Body):
+class RegisterChannel(Body):
     ws_uuid: str | None = None
     keep_open: bool | None = Field(default=None, description="true: the socket stays open for further sources")
     expect: int | None = Field(default=None, ge=1, le=MAX_EXPECTED, strict=True, description="the socket stays open until so many sources have ended")
@@ -34,7 +34,7 @@ class ChannelAddress(Wire):
     ws_address: str = Field(description="where to watch the channel; it carries a token, so treat it as a password")
 
 
-class SyncSource(_Body):
+class SyncSource(Body):
     source_id: str | None = None
     filename: str | None = None
     tags: list[dict[str, Any]] = Field(default_factory=list, description="one-key objects")
@@ -90,6 +90,7 @@ class SourceState(SourceSummary):
     attempt: int = 0
     stage: str | None = None
     progress: int = 0
+    queued: int | None = Field(default=None, description="of one that waits: about how many come before it in its lane, and it; not exact, and it may grow")
     ws_uuid: str
     timeline: list[TimelineEntry]
     result: Outcome | None = None
@@ -125,7 +126,8 @@ def state(view: View, owner: OwnerId, announcer: Announcer) -> SourceState:
     }
     if view.result is None:
         live = view.live
-        return SourceState(**common, attempt=live.attempt if live else 0, stage=live.stage if live else None, progress=live.progress if live else 0)
+        attempt, stage, progress = (live.attempt, live.stage, live.progress) if live else (0, None, 0)
+        return SourceState(**common, attempt=attempt, stage=stage, progress=progress, queued=view.queued)
     result = view.result
     if result.state is State.SUCCEEDED:
         return SourceState(**common, attempt=result.attempt, progress=100, result=announcer.outcome(owner, result))

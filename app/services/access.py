@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 
 from app.domain.errors import NotFound, Unauthorized, Unavailable
 from app.domain.ids import ChannelId, OwnerId, owner_id
 from app.domain.layout import channel_prefix
-from app.ports import Channels, Keys, ObjectStore
+from app.domain.upload_token import read
+from app.ports import Channels, Clock, Keys, ObjectStore
 from app.services.offload import Offload
 from app.services.owed import Owed
+from app.services.principal import Principal
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,18 +24,26 @@ class Access:
     store: ObjectStore
     offload: Offload
     owed: Owed
+    secrets: Sequence[str] = ()
+    """What upload tokens are signed with, current first."""
+    clock: Clock = lambda: datetime.now(UTC)
 
-    def authenticate(self, api_keys: list[str], user_ids: list[str]) -> OwnerId:
-        """The owner that the headers name. Raises Unauthorized: one missing, sent twice, or the key is wrong.
+    def authenticate(self, api_keys: list[str], user_ids: list[str], bearers: Sequence[str] = ()) -> Principal:
+        """Who the headers name: a key with a user, or an upload token alone. Raises Unauthorized: one missing, sent twice, or wrong.
 
         Two values of a header are refused and not chosen from: a proxy in front may have looked at the other one.
         """
-        if len(api_keys) != 1 or len(user_ids) != 1 or not user_ids[0]:
-            raise Unauthorized(detail="send exactly one X-API-Key and one X-User-ID")
-        organisation = self.keys.organisation(api_keys[0])
-        if organisation is None:
-            raise Unauthorized(detail="the API key is not valid")
-        return owner_id(organisation, user_ids[0])
+        if bearers and not api_keys:
+            token = read(self.secrets, bearers[0], self.clock()) if len(bearers) == 1 else None
+            if token is None:
+                raise Unauthorized(detail="the upload token is not ours, or its time is over", is_guess=True)
+            return Principal(token.owner, token.organisation, token.scopes, token)
+        if len(api_keys) != 1 or len(user_ids) != 1 or not user_ids[0] or bearers:
+            raise Unauthorized(detail="send exactly one X-API-Key and one X-User-ID, or an upload token as Authorization: Bearer")
+        key = self.keys.find(api_keys[0])
+        if key is None:
+            raise Unauthorized(detail="the API key is not valid", is_guess=True)
+        return Principal(owner_id(key.organisation, user_ids[0]), key.organisation, key.scopes)
 
     async def register(self, owner: OwnerId, channel: ChannelId, *, explicit: bool, keep_open: bool | None = None, expect: int | None = None) -> None:
         """Open the channel for its owner. Raises NotFound when the name is another's (and says no more), Unavailable.

@@ -14,7 +14,9 @@ from typing import Any
 from app.adapters.memory import MemoryObjectStore
 from app.adapters.memory_channels import AsyncMemoryLedger
 from app.adapters.memory_ledger import MemoryState
+from app.adapters.memory_rate_limits import MemoryRateLimits
 from app.domain.errors import HeadraceError, Unavailable
+from app.domain.identity import ApiKey, Scope
 from app.domain.ids import ChannelId, Fence, OwnerId, SourceId, UploadId, new_fence, new_upload, owner_id
 from app.domain.layout import artifact_key, object_key
 from app.domain.policy import MIB, UploadPolicy
@@ -149,8 +151,22 @@ class Ledger(AsyncMemoryLedger):
 
 
 class Keys:
-    def organisation(self, key: str) -> str | None:
-        return {KEY: "acme", "key-of-other": "other"}.get(key)
+    def find(self, key: str) -> ApiKey | None:
+        return {
+            KEY: ApiKey("acme"), "key-of-other": ApiKey("other"), "key-to-upload": ApiKey("acme", frozenset({Scope.UPLOAD})),
+            "key-to-read": ApiKey("acme", frozenset({Scope.READ})),
+        }.get(key)  # fmt: skip
+
+
+class RateLimits(MemoryRateLimits):
+    """In memory; with `away` set it refuses everything."""
+
+    away = False
+
+    def __getattribute__(self, name: str) -> Any:
+        if name in {"take", "standing", "spend"} and object.__getattribute__(self, "away"):
+            raise Unavailable("redis_unavailable")
+        return object.__getattribute__(self, name)
 
 
 class Feed:
@@ -211,8 +227,9 @@ class House:
         self.offload = Offload(4)
         self.announcer = announcer()
         self.owed = Owed(self.ledger, pause_seconds=0)
-        self.access = Access(Keys(), self.ledger, self.store, self.offload, self.owed)
+        self.access = Access(Keys(), self.ledger, self.store, self.offload, self.owed, [SECRET], lambda: NOW)
         self.health = Health(self.ledger, self.store, self.offload)
+        self.rate_limits = RateLimits()
         self.sockets = Sockets(SocketLimits(2, 3, 4))
         self.accept = Accept(self.store, self.ledger, self.offload, self.announcer, self.owed)
         self.budget = BufferBudget(self.budget_bytes)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from app.domain.ids import ChannelId, OwnerId, SourceId
+from app.domain.jobs import Lane
 from app.domain.layout import member
 
 
@@ -33,6 +34,20 @@ class Keyspace:
     def running(self) -> str:
         return f"{self.prefix}running"
 
+    def turns(self, owner: OwnerId, lane: Lane) -> str:
+        return f"{self.prefix}turns:{owner}~{lane}"
+
+    def waiting(self, owner: OwnerId, lane: Lane) -> str:
+        return f"{self.prefix}waiting:{owner}~{lane}"
+
+    @property
+    def queueing(self) -> str:
+        return f"{self.prefix}queueing"
+
+    @property
+    def sent(self) -> str:
+        return f"{self.prefix}sent"
+
     @property
     def leader(self) -> str:
         return f"{self.prefix}leader"
@@ -50,6 +65,14 @@ class Keyspace:
 
     def ticket(self, ticket: str) -> str:
         return f"{self.prefix}ticket:{ticket}"
+
+    @property
+    def quotas(self) -> str:
+        """Begins every key of the library `limits`."""
+        return f"{self.prefix}quota"
+
+    def token(self, token: str) -> str:
+        return f"{self.prefix}token:{token}"
 
     def channel(self, owner: OwnerId, channel: ChannelId) -> str:
         return f"{self.prefix}channel:{owner}~{channel}"

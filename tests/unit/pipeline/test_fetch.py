@@ -28,10 +28,10 @@ class Alive:
 
 
 class Told:
-    def append(self, *_: object, **__: object) -> bool:
-        return True
+    def tell(self, *_: object) -> None:
+        pass
 
-    progress = append
+    progress = tell
 
 
 class OneAnswer:
@@ -42,7 +42,7 @@ class OneAnswer:
         self.filename = filename
 
     @contextmanager
-    def fetch(self, url: str, *, max_bytes: int) -> Iterator[Fetched]:
+    def fetch(self, url: str, *, max_bytes: int, check: Any = None) -> Iterator[Fetched]:
         def body() -> Iterator[bytes]:
             for chunk in self.chunks:
                 if isinstance(chunk, Exception):
@@ -57,7 +57,7 @@ def context(tmp_path: Path, store: MemoryObjectStore, *, url: str | None = None,
         source_uuid=SourceId("s"), ws_uuid=ChannelId("w"), upload=UploadId("u"), digest="d", url=url, base_url="http://here", **{"filename": "a.txt", **more}
     )
     return StageContext(
-        owner=OWNER, record=record, fence=new_fence(), attempt=1, progress=0, store=store, ledger=Told(), fetcher=fetcher, scratch=tmp_path,
+        owner=OWNER, record=record, fence=new_fence(), attempt=1, progress=0, store=store, story=Told(), fetcher=fetcher, scratch=tmp_path,
         max_bytes=1 << 30, heartbeat=Alive(),
     )  # fmt: skip
 

@@ -19,7 +19,8 @@ def run(context: StageContext) -> None:
     """Raises ProcessingFailed: empty, too_large, and what a Fetcher raises."""
     if context.record.url is not None:
         context.milestone("Fetching the URL", Stage.FETCH)
-        with context.fetcher.fetch(context.record.url, max_bytes=context.max_bytes) as fetched:
+        most = min(context.max_bytes, context.record.max_bytes or context.max_bytes)
+        with context.fetcher.fetch(context.record.url, max_bytes=most, check=context.check) as fetched:
             _import(context, fetched)
     else:
         _download(context)
@@ -77,6 +78,7 @@ class _Import:
         size = 0
         try:
             for chunk in fetched.chunks:
+                context.check()
                 file.write(chunk)
                 size += len(chunk)
                 self._buffer += chunk
