@@ -29,6 +29,7 @@ from app.api.measure import Measure
 from app.api.middleware import Drain
 from app.api.openapi import describe_events
 from app.api.origins import LOCALHOST, Origins
+from app.api.running import Running
 from app.api.websocket.lines import Lines
 from app.domain.policy import UploadPolicy
 from app.domain.version import VERSION
@@ -50,6 +51,9 @@ from app.services.synchronous import Synchronous
 from app.services.throttle import Throttle
 from app.services.upload import Upload
 from app.settings import Settings
+
+_CLEAN_UP_SECONDS = 10
+"""What uploads that were cut off by our stop have for aborting their transfers."""
 
 
 def check_store(settings: Settings) -> None:
@@ -94,7 +98,8 @@ def build(settings: Settings, lines: Lines | None = None) -> ASGIApp:
     api.include_router(downloads.router)
     api.include_router(health.router)
     describe_events(api)
-    return Measure(Drain(_with_cors(api, settings.cors_origins)))
+    api.state.running = Running(Drain(_with_cors(api, settings.cors_origins)))
+    return Measure(api.state.running)
 
 
 def _with_cors(app: ASGIApp, origins: list[str]) -> ASGIApp:
@@ -162,6 +167,7 @@ async def _lifespan(api: FastAPI) -> AsyncIterator[None]:
         with Presence(wiring.fleet(settings), this_process("api")):
             yield
     finally:
+        await api.state.running.ended(_CLEAN_UP_SECONDS)
         api.state.lines.cut()
         await asyncio.sleep(0)  # they say so to their readers in the next turn
         running.cancel()

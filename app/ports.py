@@ -179,6 +179,9 @@ class Ledger(Protocol):
         `overran`: it had no end within its time. That is counted, with the same cap as attempts, so that it does not go round for ever.
         """
 
+    def defer(self, owner: OwnerId, source: SourceId, *, seconds: float) -> bool:
+        """Enqueue the open run again in so long, since this process cannot make sense of it. False when somebody is at work, or nothing is open."""
+
     def append(self, owner: OwnerId, record: InboxRecord, event: Milestone, *, fence: Fence, attempt: int, seq: int, stage: Stage | None) -> bool:
         """Add a milestone of this attempt, once per (source, run, attempt, seq). False when it was there, or the run is not ours."""
 

@@ -64,10 +64,14 @@ class Reconciler:
         """The whole inbox: what ended is said, what was deleted goes, what Redis does not know is opened again."""
         count = 0
         for owner, source in inbox.sources(self._parts.store):
-            record = inbox.read(self._parts.store, owner, source)
+            try:
+                record = inbox.read(self._parts.store, owner, source)
+                past = outcome(self._parts.store, owner, source)
+            except ValueError as error:  # a later version's, or somebody's hand was in it
+                log.warning("the record or a result of %s~%s is left alone: %s", owner, source, type(error).__name__)
+                continue
             if record is None:
                 continue
-            past = outcome(self._parts.store, owner, source)
             if past.deleted:
                 bury(self._parts, owner, source)
             elif past.result is not None and past.result.run >= record.run:

@@ -293,6 +293,14 @@ class MemoryLedger:
         with self._state.lock:
             return [(run.due_of(*key), run.worker) for key, run in self._state.runs.items() if run.public.state is State.PROCESSING and run.lease != _NEVER]
 
+    def defer(self, owner: OwnerId, source: SourceId, *, seconds: float) -> bool:
+        with self._state.lock:
+            run = self._state.runs.get((owner, source))
+            if run is None or run.public.state.is_terminal or run.lease > self._state.clock():
+                return False
+            run.due = self._state.in_(seconds)
+            return True
+
     def requeue(self, due: Due, *, dead_worker: str = "") -> bool:
         s = self._state
         with s.lock:

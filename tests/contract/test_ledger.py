@@ -366,3 +366,29 @@ def test_one_leads_and_stays_until_it_says_nothing_for_its_time(ledger):
     assert not ledger.lead("two", seconds=1)
     assert eventually(lambda: ledger.lead("two", seconds=60))
     assert not ledger.lead("one", seconds=60)
+
+
+# ------------------------------------------------------------------------------------------------ defer
+
+
+def test_a_run_that_nobody_understood_is_due_after_that_while(make_ledger):
+    ledger = make_ledger(SHORT)
+    ledger.accept(OWNER, RUN)
+    ledger.pop()  # somebody took its message
+    eventually(lambda: ledger.due(limit=9) == [DUE])
+    assert ledger.defer(OWNER, SOURCE, seconds=60) is True
+    assert ledger.due(limit=9) == []
+    assert ledger.requeue(DUE) is False
+    assert ledger.defer(OWNER, SOURCE, seconds=0) is True
+    assert ledger.due(limit=9) == [DUE]
+    assert ledger.requeue(DUE) is True
+
+
+def test_a_run_that_somebody_is_at_or_that_has_ended_or_is_unknown_is_not_deferred(ledger):
+    assert ledger.defer(OWNER, SOURCE, seconds=0) is False
+    ledger.accept(OWNER, RUN)
+    take(ledger)
+    assert ledger.defer(OWNER, SOURCE, seconds=0) is False
+    ledger.finish(OWNER, RUN, success(RUN), state=State.SUCCEEDED)
+    assert ledger.defer(OWNER, SOURCE, seconds=0) is False
+    assert ledger.due(limit=9) == []

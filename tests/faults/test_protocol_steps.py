@@ -5,6 +5,7 @@ A stop is a `Died` raised out of the store or the ledger, after which nothing of
 
 from __future__ import annotations
 
+import errno
 import json
 import threading
 from collections.abc import Callable, Iterator
@@ -22,7 +23,7 @@ from app.adapters.redis.keys import Keyspace
 from app.adapters.redis.ledger import RedisLedger
 from app.domain.errors import FAILURES, Unavailable
 from app.domain.ids import ChannelId, OwnerId, SourceId, UploadId, owner_id
-from app.domain.layout import object_key, result_key, source_prefix
+from app.domain.layout import inbox_key, object_key, result_key, source_prefix
 from app.domain.source import InboxRecord, State
 from app.protocol import erase, inbox
 from app.protocol.announce import Announcer
@@ -505,3 +506,33 @@ def test_another_owners_source_of_the_same_name_is_another_source(house: House) 
     house.accept()
     process(house.parts, OwnerId("f" * 32), SOURCE)
     assert house.ends() == []
+
+
+def test_the_reconciler_leaves_a_later_version_s_record_alone_and_goes_on_behind_it(house: House) -> None:
+    for name, text in (("a-newer", b'{"schema": 99}'), ("b-broken", b"{")):
+        house.parts.store.create(inbox_key(OWNER, SourceId(name)), text)
+    house.accept()
+    with house.valkey.client() as redis:
+        redis.flushall()
+    Reconciler(house.parts, name="me", scan_seconds=0).turn()
+    assert house.parts.ledger.record(OWNER, SOURCE) is not None
+    assert len(house.parts.store.keys("inbox/")) == 3
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+@pytest.mark.parametrize("where", ["folder", "checksum", "store_stage"])
+def test_a_disk_that_is_full_in_any_stage_gives_the_run_back(house: House, monkeypatch: pytest.MonkeyPatch, where: str, number: int) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(number, "no room")
+
+    house.accept()
+    with monkeypatch.context() as patched:
+        target = {"folder": "tempfile.mkdtemp", "checksum": "worker.pipeline.stages.checksum.run", "store_stage": "worker.pipeline.stages.store.run"}[where]
+        patched.setattr(target, full)
+        process(house.parts, OWNER, SOURCE)
+    live = house.parts.ledger.record(OWNER, SOURCE)
+    assert live is not None
+    assert (live.state, live.attempt) == (State.ACCEPTED, 0)
+    assert house.artifacts() == []
+    process(house.parts, OWNER, SOURCE)
+    house.assert_one_success()

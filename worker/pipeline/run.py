@@ -39,6 +39,7 @@ from app.protocol.commit import commit, discard
 from app.protocol.deliver import Deliver
 from app.protocol.outbox import Targets
 from app.protocol.outcome import outcome
+from worker.pipeline import disk
 from worker.pipeline.context import StageContext
 from worker.pipeline.lease import Heartbeat, LeaseLost
 from worker.pipeline.patience import Patience, PatientStore
@@ -186,7 +187,7 @@ def _work(
     """The result of this attempt, not yet committed. Raises LeaseLost, Unavailable, `parts.timeouts`."""
     if claim.kind == "spent":
         return _with_timeline(parts, owner, failed(owner, record, claim.code, fence=fence, attempt=max(1, claim.attempt - 1), spent=True))
-    with tempfile.TemporaryDirectory(prefix="headrace-", dir=parts.scratch) as scratch:
+    with disk.refusals(), tempfile.TemporaryDirectory(prefix="headrace-", dir=parts.scratch) as scratch:
         context = StageContext(
             owner=owner, record=record, fence=fence, attempt=claim.attempt, progress=claim.progress, store=store, story=story,
             fetcher=parts.fetcher, scratch=Path(scratch), max_bytes=parts.max_upload_bytes, heartbeat=heartbeat,
@@ -198,7 +199,8 @@ def _work(
                 context.check()
                 context.stage = stage
                 started = time.perf_counter()
-                module.run(context)
+                with disk.refusals():
+                    module.run(context)
                 context.timings_ms[stage] = round((time.perf_counter() - started) * 1000, 1)
         except ProcessingFailed as error:
             log.info("source %s failed: %s: %s", record.source_uuid, error.code, error)

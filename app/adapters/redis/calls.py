@@ -144,6 +144,9 @@ class Calls:
             bool,
         )
 
+    def defer(self, owner: OwnerId, source: SourceId, seconds: float) -> Call[bool]:
+        return Call("defer", [self.keys.source(owner, source), self.keys.open], [member(owner, source), _ms(seconds)], bool)
+
     def append(self, owner: OwnerId, record: InboxRecord, event: Milestone, fence: Fence, attempt: int, seq: int, stage: Stage | None) -> Call[bool]:
         k, source, ws = self.keys, record.source_uuid, record.ws_uuid
         return Call(

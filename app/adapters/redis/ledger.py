@@ -50,6 +50,9 @@ class RedisLedger:
     def release(self, owner: OwnerId, record: InboxRecord, *, fence: Fence, overran: bool = False) -> bool:
         return self._run(self._calls.release(owner, record, fence, overran=overran))
 
+    def defer(self, owner: OwnerId, source: SourceId, *, seconds: float) -> bool:
+        return self._run(self._calls.defer(owner, source, seconds))
+
     def append(self, owner: OwnerId, record: InboxRecord, event: Milestone, *, fence: Fence, attempt: int, seq: int, stage: Stage | None) -> bool:
         return self._run(self._calls.append(owner, record, event, fence, attempt, seq, stage))
 
