@@ -33,8 +33,10 @@ from app.services.accept import Accept
 from app.services.access import Access
 from app.services.admission import Admission
 from app.services.budget import BufferBudget
+from app.services.conclude import Conclude
 from app.services.hub import Hub
 from app.services.offload import Offload
+from app.services.runs import Runs
 from app.services.snapshots import Snapshots
 from app.services.sockets import SocketLimits, Sockets
 from app.services.sources import Sources
@@ -109,7 +111,8 @@ async def _lifespan(api: FastAPI) -> AsyncIterator[None]:
     feed = RedisLiveFeed(location, calls.keys, redis)
     hub = Hub(feed, ledger)
     access = Access(api_keys(settings), ledger, store, offload)
-    accept = Accept(store, ledger, offload, announce)
+    conclude = Conclude(store, ledger, offload, announce, wiring.deliver(settings))
+    accept = Accept(store, ledger, offload, announce, conclude)
     sources = Sources(store, ledger, offload, announce)
     snapshots = Snapshots(ledger, sources, store, offload)
     subscribe = Subscribe(ledger, hub, snapshots)
@@ -122,6 +125,7 @@ async def _lifespan(api: FastAPI) -> AsyncIterator[None]:
         origins=Origins(settings.cors_origins),
         upload=Upload(store, offload, BufferBudget(settings.buffer_bytes), access, ledger, accept, policy),
         sources=sources,
+        runs=Runs(store, ledger, offload, conclude),
         subscribe=subscribe,
         snapshots=snapshots,
         channels=ledger,

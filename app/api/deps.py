@@ -19,6 +19,7 @@ from app.ports import AsyncLedger, Channels, ObjectStore
 from app.services.access import Access
 from app.services.admission import Admission
 from app.services.offload import Offload
+from app.services.runs import Runs
 from app.services.snapshots import Snapshots
 from app.services.sockets import Sockets
 from app.services.sources import Sources
@@ -36,6 +37,7 @@ class Services:
     origins: Origins
     upload: Upload
     sources: Sources
+    runs: Runs
     subscribe: Subscribe
     snapshots: Snapshots
     channels: Channels

@@ -21,11 +21,14 @@ from app.domain.policy import MIB, UploadPolicy
 from app.domain.results import Artifact, RunResult, carried, failed
 from app.domain.source import InboxRecord, State
 from app.protocol.announce import Announcer
+from app.protocol.deliver import Deliver
 from app.services.accept import Accept
 from app.services.access import Access
 from app.services.budget import BufferBudget
+from app.services.conclude import Conclude
 from app.services.hub import Hub
 from app.services.offload import Offload
+from app.services.runs import Runs
 from app.services.snapshots import Snapshots
 from app.services.sockets import SocketLimits, Sockets
 from app.services.sources import Sources
@@ -210,7 +213,9 @@ class House:
         self.announcer = announcer()
         self.access = Access(Keys(), self.ledger, self.store, self.offload)
         self.sockets = Sockets(SocketLimits(2, 3, 4))
-        self.accept = Accept(self.store, self.ledger, self.offload, self.announcer)
+        self.conclude = Conclude(self.store, self.ledger, self.offload, self.announcer, Deliver())
+        self.accept = Accept(self.store, self.ledger, self.offload, self.announcer, self.conclude)
+        self.runs = Runs(self.store, self.ledger, self.offload, self.conclude)
         self.budget = BufferBudget(self.budget_bytes)
         self.upload = Upload(self.store, self.offload, self.budget, self.access, self.ledger, self.accept, self.policy)
         self.sources = Sources(self.store, self.ledger, self.offload, self.announcer)
