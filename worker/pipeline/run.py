@@ -55,6 +55,9 @@ STAGES: tuple[tuple[Stage, ModuleType], ...] = (
 _GIVE_BACK_SECONDS = 20.0
 """Less than what is between the two time limits of a task (celeryconfig.py)."""
 
+_ENDING_PAUSE_SECONDS = 1.0
+"""Sooner than the reconciler finds the result: whoever says the end first cuts off what this attempt still has to tell."""
+
 Trying = Callable[..., Any]
 """How a call is made that may find something away."""
 
@@ -118,7 +121,8 @@ def attempt(parts: Parts, owner: OwnerId, record: InboxRecord) -> None:
     if claim.kind in {"busy", "over"}:
         return
     with Heartbeat(parts.ledger, owner, record, fence=fence, worker=this_worker(), attempt=claim.attempt, lease_seconds=parts.lease_seconds) as heartbeat:
-        working, ending = Patience(parts.outage_seconds, heartbeat.pause), Patience(parts.outage_seconds, time.sleep)
+        working = Patience(parts.outage_seconds, heartbeat.pause)
+        ending = Patience(parts.outage_seconds, time.sleep, longest_pause_seconds=_ENDING_PAUSE_SECONDS)
         story = Story(parts.ledger, owner, record, fence=fence, attempt=claim.attempt, heartbeat=heartbeat)
         store = PatientStore(parts.store, working)
         try:
