@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -22,8 +24,9 @@ from app.adapters.redis.client import RedisLocation, connect, connect_async
 from app.adapters.redis.keys import Keyspace
 from app.adapters.redis.ledger import AsyncRedisLedger, RedisLedger
 from app.domain.errors import FAILURES, Conflict, Unavailable
-from app.domain.ids import ChannelId, OwnerId, SourceId, UploadId, owner_id
+from app.domain.ids import ChannelId, OwnerId, SourceId, UploadId, new_fence, owner_id
 from app.domain.layout import dead_key, object_key, result_key, source_prefix
+from app.domain.lease import this_worker
 from app.domain.source import InboxRecord, State
 from app.protocol import erase, inbox
 from app.protocol.announce import Announcer
@@ -133,6 +136,7 @@ def is_commit(name: str, args: tuple) -> bool:
 STEPS: dict[str, tuple[str, Callable[[str, tuple], bool]]] = {
     "claim": ("ledger", lambda name, _: name == "claim"),
     "first milestone": ("ledger", lambda name, _: name == "append"),
+    "bytes": ("store", lambda name, _: name == "path"),
     "artifact": ("store", lambda name, args: name == "put" and args[0].endswith("text.txt")),
     "marker": ("store", lambda name, args: name == "put" and args[0].startswith("channels/")),
     "commit": ("store", is_commit),
@@ -280,7 +284,7 @@ def test_a_death_around_a_release_ends_in_one_success(house: House, monkeypatch:
     house.assert_one_success()
 
 
-@pytest.mark.parametrize("step", ["artifact", "marker", "commit", "inbox away"])
+@pytest.mark.parametrize("step", ["bytes", "artifact", "marker", "commit", "inbox away"])
 def test_an_outage_of_the_store_that_ends_is_waited_for_and_said(house: House, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
     house.accept()
     refusals = [0]
@@ -298,7 +302,25 @@ def test_an_outage_of_the_store_that_ends_is_waited_for_and_said(house: House, m
     assert outcome(house.parts.store, OWNER, SOURCE).result.attempt == 1
     with house.valkey.client() as redis:
         said = [fields["d"] for _, fields in redis.xrange(f"t:events:{OWNER}~{CHANNEL}") if '"waiting-for":"storage"' in fields["d"]]
-    assert len(said) == (step in {"artifact", "marker", "commit"})
+    assert len(said) == (step != "inbox away"), "after the end there is nothing more to say"
+
+
+def test_the_lease_of_a_worker_that_is_dead_on_this_host_is_taken_at_once(house: House) -> None:
+    record = house.accept()
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    host, _, started = this_worker().split("|")
+    gone.wait()
+    assert house.parts.ledger.claim(OWNER, record, fence=new_fence(), worker=f"{host}|{gone.pid}|{started}").kind == "ok"
+    process(house.parts, OWNER, SOURCE)
+    house.assert_one_success()
+    assert outcome(house.parts.store, OWNER, SOURCE).result.attempt == 2
+
+
+def test_a_lease_of_another_host_is_respected(house: House) -> None:
+    record = house.accept()
+    assert house.parts.ledger.claim(OWNER, record, fence=new_fence(), worker="elsewhere|1|1").kind == "ok"
+    process(house.parts, OWNER, SOURCE)
+    assert house.ends() == []
 
 
 @pytest.mark.parametrize("how", ["killed", "frozen"])
