@@ -221,6 +221,22 @@ async def test_of_many_at_once_one_begins_the_run(house, run):
     assert inbox.read(house.inner, ADA, SOURCE).run == 2
 
 
+async def test_whoever_comes_second_in_the_same_moment_is_answered_like_the_first(house):
+    """Another record than ours: for a URL each has its own place for the bytes."""
+    first = a_record(url="http://example.com/a", size=None)
+    ended(house, first)
+    create = house.inner.create
+
+    def beaten(key, body, **more):
+        house.inner.create = create
+        assert inbox.create(house.inner, ADA, a_record(url=first.url, size=None, run=2))
+        return create(key, body, **more)
+
+    house.inner.create = beaten
+    await retry(house)
+    assert inbox.read(house.inner, ADA, SOURCE).run == 2
+
+
 async def test_an_end_that_was_not_said_yet_is_said_first(house, accepted):
     ended(house, accepted)
     await retry(house)
