@@ -71,6 +71,11 @@ def ledger_record(h: dict[bytes, bytes]) -> LedgerRecord | None:
     )
 
 
+def _claim(reply: list[Any]) -> Claim:
+    kind, _, code = reply[0].decode().partition(" ")
+    return Claim(kind=kind, attempt=int(reply[1]), worker=reply[2].decode(), lost=bool(reply[3]), progress=int(reply[4]), code=code)
+
+
 @dataclass(frozen=True, slots=True)
 class Calls:
     keys: Keyspace
@@ -108,7 +113,7 @@ class Calls:
                 member(owner, source), owner, source, record.run, ws, fence, worker, _ms(self.terms.lease_seconds), self.terms.attempts,
                 dead_worker or "-", self.terms.events_ttl_seconds,
             ],
-            lambda r: Claim(kind=r[0].decode(), attempt=int(r[1]), worker=r[2].decode(), lost=bool(r[3]), progress=int(r[4]), code=r[5].decode()),
+            _claim,
         )  # fmt: skip
 
     def beat(self, owner: OwnerId, record: InboxRecord, fence: Fence, worker: str, attempt: int) -> Call[bool]:
