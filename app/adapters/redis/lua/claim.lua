@@ -1,4 +1,5 @@
--- Take a run for one attempt: {kind, attempt, worker, lost, progress}, with the kind 'spent <code>' of what was tried too often. The same fence again is the same call, repeated: the same answer.
+-- Take a run for one attempt: {kind, attempt, worker, lost, progress}; what was tried too often is of the kind 'spent <code>'.
+-- The same fence again is the same call, repeated: the same answer.
 -- KEYS channel, stream, busy, alias, source, timeline, open, running
 -- ARGV member, owner, source, run, ws, fence, worker, lease ms, cap, dead worker, ttl
 local run = tonumber(ARGV[4])
