@@ -34,15 +34,18 @@ from app.api.websocket.lines import Lines
 from app.domain.policy import UploadPolicy
 from app.domain.version import VERSION
 from app.protocol.deployment import claim_store
+from app.protocol.outbox import Targets
 from app.services.accept import Accept
 from app.services.access import Access
 from app.services.admission import Admission
 from app.services.budget import BufferBudget
+from app.services.conclude import Conclude
 from app.services.health import Health
 from app.services.hub import Hub
 from app.services.offload import Offload
 from app.services.owed import Owed
 from app.services.pace import Pace
+from app.services.runs import Runs
 from app.services.snapshots import Snapshots
 from app.services.sockets import SocketLimits, Sockets
 from app.services.sources import Sources
@@ -129,7 +132,9 @@ async def _lifespan(api: FastAPI) -> AsyncIterator[None]:
     hub = Hub(feed, ledger)
     owed = Owed(ledger)
     access = Access(api_keys(settings), ledger, store, offload, owed, settings.secrets)
-    accept = Accept(store, ledger, offload, announce, owed)
+    webhooks_of = {name: each.webhook for name, each in ours.profiles.items() if each.webhook}
+    conclude = Conclude(store, ledger, offload, announce, Targets(webhooks_of))
+    accept = Accept(store, ledger, offload, announce, owed, conclude)
     look = Health(ledger, store, offload)
     sources = Sources(store, ledger, offload, announce)
     snapshots = Snapshots(ledger, sources, store, offload)
@@ -145,6 +150,7 @@ async def _lifespan(api: FastAPI) -> AsyncIterator[None]:
         origins=Origins(settings.cors_origins),
         upload=Upload(store, offload, BufferBudget(settings.buffer_bytes), access, ledger, accept, upload_policy, ours.profiles),
         sources=sources,
+        runs=Runs(store, ledger, offload, conclude),
         subscribe=subscribe,
         snapshots=snapshots,
         channels=ledger,

@@ -40,12 +40,12 @@ def erase(store: ObjectStore, owner: OwnerId, source: SourceId) -> InboxRecord |
     """Bury the source and remove what it has, except the inbox record: that goes by `close`, after the end was said."""
     record = inbox.read(store, owner, source)
     bury(store, owner, source)
+    outbox.forget(store, owner, source)
     # Results last: they name the objects, so a deletion that was cut short can be taken up from them.
     keys = remains(store, owner, source, record)
     results = [key for key in keys if key.endswith("/result.json")]
     store.delete([*(key for key in keys if key not in set(results)), dead_key(owner, source)])
     store.delete(results)
-    outbox.forget(store, owner, source)
     return record
 
 

@@ -24,21 +24,23 @@ class Targets:
     webhooks: Mapping[str, Webhook] = field(default_factory=dict)
     """Of each profile that has one."""
 
-    def of(self, owner: OwnerId, result: RunResult) -> list[OutboxRecord]:
+    def of(self, owner: OwnerId, result: RunResult, *, waits: bool = True) -> list[OutboxRecord]:
         about = {"owner": owner, "source_uuid": result.source_uuid, "run": result.run, "organisation": result.organisation or ""}
         found = []
         if webhook := self.webhooks.get(result.profile):
             record = OutboxRecord(**about, target=result.profile, url=webhook.url)
-            # While the end waits for it, the courier leaves it alone.
-            found.append(record.model_copy(update={"next_at": record.next_at + _BEFORE_CLIENT}) if webhook.before_client else record)
+            found.append(record.model_copy(update={"next_at": record.next_at + _BEFORE_CLIENT}) if waits and webhook.before_client else record)
         if result.callback_url:
             found.append(OutboxRecord(**about, target=CALLBACK, url=result.callback_url))
         return found
 
 
-def post(store: ObjectStore, owner: OwnerId, result: RunResult, targets: Targets) -> list[OutboxRecord]:
-    """Keep what has to be told; create-only, so that whoever repeats it changes nothing. Costs nothing where nobody is to hear."""
-    records = targets.of(owner, result)
+def post(store: ObjectStore, owner: OwnerId, result: RunResult, targets: Targets, *, waits: bool = True) -> list[OutboxRecord]:
+    """Keep what has to be told; create-only, so that whoever repeats it changes nothing. Costs nothing where nobody is to hear.
+
+    `waits`: the end is not said before Deliver had its time, so the courier leaves alone those that are told there.
+    """
+    records = targets.of(owner, result, waits=waits)
     for record in records:
         store.create(WEBHOOKS + record.name, record.to_json())
     return records

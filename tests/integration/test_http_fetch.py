@@ -5,6 +5,7 @@ What proves a refusal is the record of connections, kept by an audit hook below 
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import socket
 import sys
@@ -13,6 +14,7 @@ import traceback
 
 import pytest
 
+from app.adapters import http_limits
 from app.adapters.http_fetch import GuardedFetcher
 from app.adapters.http_guard import FetchPolicy
 from app.domain.errors import ProcessingFailed
@@ -504,6 +506,50 @@ def test_a_silent_system_resolver_is_given_up(origin, fetcher, wire, monkeypatch
     finally:
         released.set()
     assert wire == []
+
+
+# ------------------------------------------------------------------------------------------------ stopped by whoever asked
+
+
+class NotWanted(Exception):
+    pass
+
+
+@pytest.mark.parametrize("path", ["/head", "/body"])
+def test_a_fetch_that_is_not_wanted_any_more_ends_while_it_waits(origin, fetcher, monkeypatch, path):
+    monkeypatch.setattr(http_limits, "_CHECK_SECONDS", 0.05)
+    origin.routes |= {"/head": drip(b"", b"", every=60), "/body": drip(answer(length=10), b"", every=60)}
+    asked = []
+
+    def check():
+        asked.append(1)
+        if len(asked) > 4:
+            raise NotWanted
+
+    with pytest.raises(NotWanted), fetcher(read_seconds=1000).fetch(f"{origin.base}{path}", max_bytes=100, check=check) as fetched:
+        list(fetched.chunks)
+
+
+@pytest.mark.parametrize("tls", [False, True])
+def test_being_asked_while_it_waits_takes_nothing_from_the_answer(origin, fetcher, nameserver, monkeypatch, tmp_path, tls):
+    monkeypatch.setattr(http_limits, "_CHECK_SECONDS", 0.01)
+    asked = []
+
+    def slowly(send, stop):
+        for piece in (b"HTTP/1.1 200 OK\r\nConte", b"nt-Length: 9\r\n\r\nab", b"cde", b"fghi"):
+            stop.wait(0.1)
+            send(piece)
+
+    with secure(tmp_path, "import.test") if tls else contextlib.nullcontext(origin) as asking:
+        asking.routes["/"] = slowly
+        made = fetcher(ports=[asking.port])
+        if tls:
+            nameserver.names["import.test"] = [["127.0.0.2"]]
+            made._ssl.load_verify_locations(tmp_path / "import.test.pem")
+        url = f"https://import.test:{asking.port}/" if tls else f"{asking.base}/"
+        with made.fetch(url, max_bytes=100, check=lambda: asked.append(1)) as fetched:
+            assert b"".join(fetched.chunks) == b"abcdefghi"
+    assert len(asked) > 8
 
 
 # ------------------------------------------------------------------------------------------------ leaving
