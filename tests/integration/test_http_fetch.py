@@ -545,7 +545,7 @@ def test_being_asked_while_it_waits_takes_nothing_from_the_answer(origin, fetche
         made = fetcher(ports=[asking.port])
         if tls:
             nameserver.names["import.test"] = [["127.0.0.2"]]
-            made._ssl.load_verify_locations(tmp_path / "import.test.pem")
+            made._guard._ssl.load_verify_locations(tmp_path / "import.test.pem")
         url = f"https://import.test:{asking.port}/" if tls else f"{asking.base}/"
         with made.fetch(url, max_bytes=100, check=lambda: asked.append(1)) as fetched:
             assert b"".join(fetched.chunks) == b"abcdefghi"
