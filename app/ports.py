@@ -362,6 +362,13 @@ class RateLimits(Protocol):
         """Count the source as brought by the token, which may bring `most`; kept for so long. The same source again counts once. Raises Unavailable."""
 
 
+class WebhookSender(Protocol):
+    """Tells somebody outside."""
+
+    def send(self, url: str, body: bytes, headers: dict[str, str], *, guarded: bool) -> None:
+        """POST, until an answer of 2xx. `guarded`: the URL is a stranger's, and may lead to public addresses only. Raises ProcessingFailed."""
+
+
 @dataclass(frozen=True, slots=True)
 class Delivery:
     """The end of one run, for somebody outside."""

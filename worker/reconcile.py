@@ -37,10 +37,13 @@ class Reconciler:
         self._name = name
         self._scan_seconds = scan_seconds
         self._scanned_at = float("-inf")
+        self.leads = False
+        """Whether it did at its last turn."""
 
     def turn(self) -> int:
         """One look; how many runs it enqueued or finished. Raises Unavailable."""
-        if not self._parts.ledger.lead(self._name, seconds=_LEAD_SECONDS):
+        self.leads = self._parts.ledger.lead(self._name, seconds=_LEAD_SECONDS)
+        if not self.leads:
             return 0
         count = self.requeue()
         if time.monotonic() - self._scanned_at >= self._scan_seconds:
@@ -103,6 +106,10 @@ def main() -> int:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
         signal.signal(number, lambda *_: stop.set())
     reconciler = Reconciler(parts, name=f"{socket.gethostname()}:{os.getpid()}", scan_seconds=settings.inbox_scan_seconds)
+    threading.Thread(
+        target=runtime.courier(settings, parts.store).run, args=(lambda: reconciler.leads, stop), kwargs={"every_seconds": settings.webhook_seconds},
+        name="courier", daemon=True,
+    ).start()  # fmt: skip
     print("reconciler ready", flush=True)  # noqa: T201 - a supervisor reads it
     with Presence(wiring.fleet(settings), this_process("reconciler")):
         loop(reconciler, stop, every_seconds=settings.reconcile_seconds)

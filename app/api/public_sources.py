@@ -89,7 +89,7 @@ async def upload_source(request: Request, response: Response, uploader: Uploader
     Several files go in one form, each with its own `source-uuid`: the first with the first, and so on. Each is accepted or refused by itself.
     """
     standing = await services.pace.take(uploader, Kind.UPLOADS, size_bytes=declared_bytes(request))
-    fields = ("ws-uuid", "source-uuid", "filename", "content", "metadata", "tags", "options", "profile")
+    fields = ("ws-uuid", "source-uuid", "filename", "content", "metadata", "tags", "options", "profile", "callback-url")
     async with FormReader(request, uploader, services.upload, fields, each="source-uuid") as reader:
         form = await reader.read()
         channel = channel_id(form.field("ws-uuid"))

@@ -19,13 +19,17 @@ from app.cli.connection import Failure, Key, Url, User, connect, data_folder
 from app.cli.upload import is_url
 from app.cli.upload import upload as upload_all
 from app.cli.watch import watch as watch_channel
+from app.cli.webhooks import list_webhooks as list_waiting
+from app.cli.webhooks import redeliver as redeliver_all
 from app.domain.identity import Scope
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Upload documents to Headrace and see what becomes of them.")
 dev = typer.Typer(no_args_is_help=True, help="For those who want to see it survive.")
 keys = typer.Typer(no_args_is_help=True, help="API keys.")
+webhooks = typer.Typer(no_args_is_help=True, help="Who outside has yet to hear of an end.")
 app.add_typer(dev, name="dev")
 app.add_typer(keys, name="keys")
+app.add_typer(webhooks, name="webhooks")
 console = Console(highlight=False, soft_wrap=True)
 
 
@@ -136,6 +140,20 @@ def revoke(key_id: Annotated[str, typer.Argument(metavar="ID", help="As `headrac
     """Take a key out of the file. The API refuses it from its next call on."""
     with _in_one_line():
         typer.echo(f"revoked a key of {keys_commands.revoke(key_id, data_folder(), file=file)}")
+
+
+@webhooks.command("list")
+def list_webhooks(url: Url = None, key: Key = None, user: User = None) -> None:
+    """List the ends that somebody has yet to hear of, and those that were given up."""
+    with _in_one_line():
+        list_waiting(connect(url, key, user), console)
+
+
+@webhooks.command()
+def redeliver(source: Annotated[str, typer.Argument(metavar="ID", help="A source-uuid.")], url: Url = None, key: Key = None, user: User = None) -> None:
+    """Tell all targets of a source anew."""
+    with _in_one_line():
+        redeliver_all(connect(url, key, user), source, console)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from app.domain.ids import OwnerId, SourceId
 from app.domain.layout import dead_key, inbox_key, marker_key, object_key, source_prefix, tombstone_key
 from app.domain.source import InboxRecord
 from app.ports import ObjectStore
-from app.protocol import inbox, outcome
+from app.protocol import inbox, outbox, outcome
 
 
 def bury(store: ObjectStore, owner: OwnerId, source: SourceId) -> None:
@@ -45,6 +45,7 @@ def erase(store: ObjectStore, owner: OwnerId, source: SourceId) -> InboxRecord |
     results = [key for key in keys if key.endswith("/result.json")]
     store.delete([*(key for key in keys if key not in set(results)), dead_key(owner, source)])
     store.delete(results)
+    outbox.forget(store, owner, source)
     return record
 
 

@@ -33,10 +33,11 @@ from app.domain.results import PREVIEW_CHARACTERS, Moment, RunResult, Text, acce
 from app.domain.source import InboxRecord, State
 from app.domain.stages import Stage
 from app.ports import Claim, Fetcher, Ledger, ObjectStore
-from app.protocol import erase, inbox
+from app.protocol import erase, inbox, outbox
 from app.protocol.announce import Announcer
 from app.protocol.commit import commit, discard
 from app.protocol.deliver import Deliver
+from app.protocol.outbox import Targets
 from app.protocol.outcome import outcome
 from worker.pipeline import disk
 from worker.pipeline.context import StageContext
@@ -78,6 +79,7 @@ class Parts:
     lease_seconds: float
     outage_seconds: float = 120
     deliver: Deliver = field(default_factory=Deliver)
+    targets: Targets = field(default_factory=Targets)
     timeouts: tuple[type[BaseException], ...] = ()
     """What the task runner raises into the work when its time is over."""
 
@@ -149,7 +151,8 @@ def attempt(parts: Parts, owner: OwnerId, record: InboxRecord) -> None:
 
 
 def conclude(parts: Parts, owner: OwnerId, record: InboxRecord, result: RunResult, *, trying: Trying = at_once) -> None:
-    """Deliver, finish: say the end, then let the inbox record go. Winner, loser and reconciler may all do it; readers hear it once."""
+    """Outbox, deliver, finish: say the end, then let the inbox record go. Winner, loser and reconciler may all do it; readers hear it once."""
+    outbox.post(parts.store, owner, result, parts.targets)
     parts.deliver(owner, result)
     trying(parts.ledger.finish, owner, record, parts.announcer.ended(owner, result), state=result.state)
     if result.state is State.SUCCEEDED and result.run > 1:
