@@ -153,7 +153,7 @@ async def show_source(
 
 @router.delete("/{source}", status_code=204)
 async def delete_source(source: str, owner: Owner, services: TheServices) -> None:
-    """Remove a source for good, whatever state it is in. Its id is not used again."""
+    """Remove a source for good, whatever state it is in. Its id is not used again for a long time."""
     await services.sources.delete(owner, source_id(source, "id"))
 
 
