@@ -96,7 +96,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         settings = load()
-        logging.configure(settings.log_level, process="reconciler")
+        logging.configure(settings.log_level, process="reconciler", form=settings.log_format)
         parts = runtime.make(settings)
         if options.sweep:
             return sweep(settings, parts, options.older_than_seconds)
