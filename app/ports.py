@@ -304,7 +304,7 @@ class AsyncLedger(Protocol):
 
     async def timeline(self, owner: OwnerId, source: SourceId, run: int) -> list[Moment]: ...
 
-    async def position(self, owner: OwnerId, source: SourceId) -> int | None:
+    async def place(self, owner: OwnerId, source: SourceId) -> int | None:
         """About how many runs come before this one and with it; None when it does not wait, or is not known."""
 
     async def forget(self, owner: OwnerId, source: SourceId) -> None: ...

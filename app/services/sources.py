@@ -67,7 +67,7 @@ class Sources:
         with suppress(Unavailable):
             live = await self.ledger.record(owner, source)
             if live is not None and view.result is None:
-                timeline, queued = await asyncio.gather(self.ledger.timeline(owner, source, live.run), self.ledger.position(owner, source))
+                timeline, queued = await asyncio.gather(self.ledger.timeline(owner, source, live.run), self.ledger.place(owner, source))
         state = live.state if live is not None and view.result is None and not live.state.is_terminal else view.state
         return View(source, state, view.record, view.result, live if view.result is None else None, tuple(timeline), queued)
 

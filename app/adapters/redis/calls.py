@@ -217,8 +217,8 @@ class Calls:
 
         return Call("running", [self.keys.running], [self.keys.sources], parse)
 
-    def position(self, owner: OwnerId, source: SourceId) -> Call[int | None]:
-        return Call("position", [self.keys.source(owner, source)], [owner, source, self.keys.prefix], lambda r: int(r) or None)
+    def place(self, owner: OwnerId, source: SourceId) -> Call[int | None]:
+        return Call("place", [self.keys.source(owner, source)], [owner, source, self.keys.prefix], lambda r: int(r) or None)
 
     def wake(self, owner: OwnerId, lane: Lane) -> Call[int]:
         return Call("wake", [self.keys.turns(owner, lane)], [owner, lane, self.terms.turns, _ms(self.terms.grace_seconds), self.keys.prefix], int)

@@ -138,8 +138,8 @@ class AsyncRedisLedger:
         h = await self._ask(lambda: self._redis.hgetall(self._calls.keys.source(owner, source)))
         return ledger_record(h)
 
-    async def position(self, owner: OwnerId, source: SourceId) -> int | None:
-        return await self._run(self._calls.position(owner, source))
+    async def place(self, owner: OwnerId, source: SourceId) -> int | None:
+        return await self._run(self._calls.place(owner, source))
 
     async def timeline(self, owner: OwnerId, source: SourceId, run: int) -> list[Moment]:
         return await self._run(self._calls.timeline(owner, source, run))
