@@ -56,7 +56,7 @@ class Courier:
 
     def turn(self) -> int:
         """Tell whoever is due; how many have taken it. Raises Unavailable."""
-        waiting = (outbox.read(self.store, name) for name in outbox.names(self.store))
+        waiting = (self._read(name) for name in outbox.names(self.store))
         due = [record for record in waiting if record is not None and record.next_at <= self.clock()]
         with ThreadPoolExecutor(min(_AT_ONCE, len(due)) or 1, "courier") as pool:
             return sum(pool.map(self.deliver, due))
@@ -71,6 +71,13 @@ class Courier:
                 log.warning("cannot look at the outbox: %s", error)
             except Exception:
                 log.exception("the courier failed; it goes on")
+
+    def _read(self, name: str) -> OutboxRecord | None:
+        try:
+            return outbox.read(self.store, name)
+        except ValueError:
+            log.error("%s in the outbox cannot be read; it is left alone", name)  # noqa: TRY400 - the text says it all
+            return None
 
     def _secret(self, record: OutboxRecord) -> str | None:
         if record.target == CALLBACK:

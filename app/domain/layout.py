@@ -9,6 +9,7 @@
     dead/<owner>/<source>                        perhaps a dead letter: the result of its latest run says so
     webhooks/<owner>~<source>~<run>~<target>     an end that somebody outside has yet to hear of; webhooks-dead/… is what we gave up
     headrace.json                                layout version and deployment
+    sweep.json                                   where the daily sweep of what nobody needs is
 
 `~` and `/` are outside the alphabet of ids (domain/ids.py), so every key reads back without doubt.
 """
@@ -19,6 +20,7 @@ from app.domain.ids import ChannelId, Fence, OwnerId, SourceId, UploadId
 
 LAYOUT_VERSION = 1
 DEPLOYMENT = "headrace.json"
+SWEEP = "sweep.json"
 INBOX = "inbox/"
 OBJECTS = "objects/"
 SOURCES = "sources/"
