@@ -8,7 +8,8 @@
 
 The source may end between the look and the claim, by another request's run. Redis tells: it keeps an ended run for longer than an
 acceptance takes (docs/adr/0012). Where it knows the run already, or is away, the store is asked again, and the record is taken back
-if there is a past now. Redis away: the acceptance is durable, so the answer is the same; the reconciler finds the inbox record and enqueues it.
+if there is a past now. Redis away: the acceptance is durable, so the answer is the same; it is enqueued when Redis is back, by this process
+(owed.py), or by the reconciler, which finds the inbox record.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 
 from app.domain.errors import Conflict, HeadraceError, Unavailable
 from app.domain.ids import OwnerId, SourceId, UploadId
@@ -29,6 +31,7 @@ from app.protocol.announce import Announcer
 from app.protocol.outcome import Outcome, outcome
 from app.services.conclude import Conclude
 from app.services.offload import Offload
+from app.services.owed import Owed
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +46,7 @@ class Accept:
     offload: Offload
     announcer: Announcer
     conclude: Conclude
+    owed: Owed
 
     async def look(self, owner: OwnerId, source: SourceId) -> Outcome:
         """What the source has come to before. Raises Unavailable."""
@@ -62,7 +66,7 @@ class Accept:
             if not answered:
                 record = record if past.result is None else record.rerun(past.result.run + 1)
                 if await self.offload(inbox.create, self.store, owner, record):
-                    past = await self._open(owner, record, receiving)
+                    past = await self.open(owner, record, receiving)
                     if past is None:
                         return
                     await self.offload(inbox.remove, self.store, owner, record)
@@ -89,7 +93,7 @@ class Accept:
         await self._say_again(owner, record, past.result)
         return True
 
-    async def _open(self, owner: OwnerId, record: InboxRecord, receiving: UploadId | None) -> Outcome | None:
+    async def open(self, owner: OwnerId, record: InboxRecord, receiving: UploadId | None = None) -> Outcome | None:
         """Enqueue what was claimed; a past that came between the look and the claim, or None: then it is accepted."""
         if await self._enqueue(owner, record, receiving):
             return None
@@ -131,8 +135,14 @@ class Accept:
         try:
             return await self.ledger.accept(owner, record, receiving=receiving)
         except Unavailable:
-            log.warning("accepted while Redis is away; the reconciler will enqueue it")
+            log.warning("accepted while Redis is away; enqueued when it is back")
+            self.owed.add(("source", owner, record.source_uuid), partial(self._enqueue_late, owner, record))
             return False
+
+    async def _enqueue_late(self, owner: OwnerId, record: InboxRecord) -> None:
+        """Unless the reconciler was faster, and the end was said. Raises Unavailable."""
+        if await self.offload(inbox.read, self.store, owner, record.source_uuid) == record:
+            await self.ledger.accept(owner, record)
 
     @asynccontextmanager
     async def _or_drop(self, owner: OwnerId, record: InboxRecord) -> AsyncIterator[None]:

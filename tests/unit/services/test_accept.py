@@ -325,7 +325,7 @@ def test_of_requests_that_race_for_an_id_one_sort_of_bytes_wins_and_no_answer_is
         if past == "deleted":
             inner.put(tombstone_key(ADA, SOURCE), b"{}")
         offload = Interleaved(chance)
-        accept = Accept(inner, house.ledger, offload, announcer(), Conclude(inner, house.ledger, offload, announcer(), Deliver()))
+        accept = Accept(inner, house.ledger, offload, announcer(), Conclude(inner, house.ledger, offload, announcer(), Deliver()), house.owed)
         records = [house.stage(a_record(digest=digest, ws_uuid=f"w-{number}")) for number, digest in enumerate(digests)]
         answers = await asyncio.gather(*(accept(ADA, record) for record in records), return_exceptions=True)
         house.offload.close()
