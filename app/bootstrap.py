@@ -15,25 +15,26 @@ from starlette.types import ASGIApp
 
 from app import wiring
 from app.adapters.api_keys import ApiKeys
-from app.adapters.policy_file import Policy
-from app.adapters.policy_file import read as read_policy
 from app.adapters.redis.breaker import Breaker
 from app.adapters.redis.client import connect_async
 from app.adapters.redis.events import RedisLiveFeed
+from app.adapters.redis.fleet import Presence, this_process
 from app.adapters.redis.ledger import AsyncRedisLedger
 from app.adapters.redis.rate_limits import RedisRateLimits
 from app.adapters.storage import open_store
-from app.api import downloads, errors, event_streams, health, public_sources, streams, tokens
+from app.api import downloads, errors, event_streams, health, public_sources, streams, tokens, webhooks
 from app.api.addresses import Addresses
 from app.api.deps import BodyCut, Services
 from app.api.measure import Measure
 from app.api.middleware import Drain
 from app.api.openapi import describe_events
 from app.api.origins import LOCALHOST, Origins
+from app.api.running import Running
 from app.api.websocket.lines import Lines
 from app.domain.policy import UploadPolicy
-from app.domain.quota import Quotas
+from app.domain.version import VERSION
 from app.protocol.deployment import claim_store
+from app.protocol.outbox import Targets
 from app.services.accept import Accept
 from app.services.access import Access
 from app.services.admission import Admission
@@ -54,6 +55,9 @@ from app.services.throttle import Throttle
 from app.services.upload import Upload
 from app.settings import Settings
 
+_CLEAN_UP_SECONDS = 10
+"""What uploads that were cut off by our stop have for aborting their transfers."""
+
 
 def check_store(settings: Settings) -> None:
     """Is the store fit, and ours? Before anything listens. Raises SettingsError, StoreUnfit, Unavailable."""
@@ -64,16 +68,6 @@ def check_store(settings: Settings) -> None:
         claim_store(store, settings.deployment)
     finally:
         store.close()
-
-
-def policy(settings: Settings) -> Policy:
-    """Raises BadPolicy or OSError when the policy file cannot be read."""
-    usual = quotas(settings)
-    return Policy() if settings.policy_file is None else read_policy(settings.policy_file, usual)
-
-
-def quotas(settings: Settings) -> Quotas:
-    return Quotas(settings.uploads_per_minute or None, settings.registrations_per_minute or None, settings.bytes_per_day or None)
 
 
 def api_keys(settings: Settings) -> ApiKeys:
@@ -88,7 +82,7 @@ def api_keys(settings: Settings) -> ApiKeys:
 def build(settings: Settings, lines: Lines | None = None) -> ASGIApp:
     """The whole ASGI application. It connects when it starts; nothing here does I/O. `lines`: for who closes the sockets before it stops."""
     api = FastAPI(
-        title="Headrace", version="0.1.0", lifespan=_lifespan, summary="Upload documents; watch them being checked, read and stored.",
+        title="Headrace", version=VERSION, lifespan=_lifespan, summary="Upload documents; watch them being checked, read and stored.",
         redirect_slashes=False,
     )  # fmt: skip
     api.state.settings = settings
@@ -99,13 +93,16 @@ def build(settings: Settings, lines: Lines | None = None) -> ASGIApp:
         api.include_router(public_sources.router, prefix=prefix, include_in_schema=number == 0)
     for number, prefix in enumerate(event_streams.PREFIXES):
         api.include_router(event_streams.router, prefix=prefix, include_in_schema=number == 0)
+    for number, prefix in enumerate(webhooks.PREFIXES):
+        api.include_router(webhooks.router, prefix=prefix, include_in_schema=number == 0)
     for number, prefix in enumerate(tokens.PREFIXES):
         api.include_router(tokens.router, prefix=prefix, include_in_schema=number == 0)
     api.include_router(streams.router)
     api.include_router(downloads.router)
     api.include_router(health.router)
     describe_events(api)
-    return Measure(Drain(_with_cors(api, settings.cors_origins)))
+    api.state.running = Running(Drain(_with_cors(api, settings.cors_origins)))
+    return Measure(api.state.running)
 
 
 def _with_cors(app: ASGIApp, origins: list[str]) -> ASGIApp:
@@ -130,13 +127,14 @@ async def _lifespan(api: FastAPI) -> AsyncIterator[None]:
     redis = connect_async(location)
     breaker = Breaker(redis.ping, timeout_seconds=location.timeout_seconds)
     ledger = AsyncRedisLedger(redis, calls, breaker)
-    ours = policy(settings)
+    ours = wiring.policy(settings)
     feed = RedisLiveFeed(location, calls.keys, redis)
     hub = Hub(feed, ledger)
     owed = Owed(ledger)
     access = Access(api_keys(settings), ledger, store, offload, owed, settings.secrets)
-    conclude = Conclude(store, ledger, offload, announce, wiring.deliver(settings))
-    accept = Accept(store, ledger, offload, announce, conclude, owed)
+    webhooks_of = {name: each.webhook for name, each in ours.profiles.items() if each.webhook}
+    conclude = Conclude(store, ledger, offload, announce, Targets(webhooks_of))
+    accept = Accept(store, ledger, offload, announce, owed, conclude)
     look = Health(ledger, store, offload)
     sources = Sources(store, ledger, offload, announce)
     snapshots = Snapshots(ledger, sources, store, offload)
@@ -145,7 +143,7 @@ async def _lifespan(api: FastAPI) -> AsyncIterator[None]:
     api.state.services = Services(
         access=access,
         throttle=Throttle(settings.guesses_per_minute),
-        pace=Pace(RedisRateLimits(redis, calls.keys, breaker), quotas(settings), ours.quotas),
+        pace=Pace(RedisRateLimits(redis, calls.keys, breaker), wiring.quotas(settings), ours.quotas),
         admission=Admission(access, ledger, settings.secrets, lambda: datetime.now(UTC), settings.events_ttl_seconds, settings.ws_tickets),
         sockets=Sockets(SocketLimits(settings.sockets_per_channel, settings.sockets_per_owner, settings.sockets_per_process)),
         lines=api.state.lines,
@@ -172,8 +170,10 @@ async def _lifespan(api: FastAPI) -> AsyncIterator[None]:
     gc.collect()
     gc.freeze()  # what was made so far stays; a full collection over its 100,000 objects stops every upload for 0.03 to 0.2 s
     try:
-        yield
+        with Presence(wiring.fleet(settings), this_process("api")):
+            yield
     finally:
+        await api.state.running.ended(_CLEAN_UP_SECONDS)
         api.state.lines.cut()
         await asyncio.sleep(0)  # they say so to their readers in the next turn
         running.cancel()

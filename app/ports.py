@@ -19,6 +19,7 @@ from app.domain.channel import ChannelState, Registration
 from app.domain.events import Milestone, SourceProgress, SourceReceiving
 from app.domain.identity import ApiKey
 from app.domain.ids import ChannelId, Fence, OwnerId, SourceId, UploadId
+from app.domain.jobs import Lane
 from app.domain.quota import Kind, Standing
 from app.domain.results import Moment, RunResult
 from app.domain.source import InboxRecord, State
@@ -31,6 +32,12 @@ from app.domain.stages import Stage
 class ObjectStat:
     size: int
     media_type: str
+    modified: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    key: str
     modified: datetime
 
 
@@ -89,6 +96,12 @@ class ObjectStore(Protocol):
     def keys(self, prefix: str, *, after: str = "", limit: int = 1000) -> list[str]:
         """Whole keys of all objects below `prefix` at any depth, in ascending byte order, after the key `after`."""
 
+    def listing(self, prefix: str, *, after: str = "", limit: int = 1000) -> list[Listed]:
+        """As `keys`, each with the time of its last write by the store's clock. An object that goes meanwhile may be left out; empty: there are no more."""
+
+    def drop_abandoned(self, before: datetime) -> int:
+        """Remove what is left of transfers to which nothing came since `before`; how many. They can no longer be completed. Costs what is under way."""
+
     def delete(self, keys: Sequence[str]) -> None:
         """Remove objects; those that are not there count as removed. Any number."""
 
@@ -116,7 +129,7 @@ class Claim:
     """The answer to an attempt to take a run."""
 
     kind: str
-    """ok: it is yours · spent: yours, but it was tried too often · busy: another's lease lives · over: it has ended."""
+    """ok: it is yours · spent: yours, but it was tried too often · busy: another's lease lives · waits: its owner has no turn left · over: it has ended."""
     attempt: int = 0
     worker: str = ""
     """Busy: who holds it (`domain/lease.py` reads it)."""
@@ -147,6 +160,7 @@ class Due:
     owner: OwnerId
     source: SourceId
     run: int
+    lane: Lane = Lane.FAST
 
 
 class Ledger(Protocol):
@@ -156,11 +170,18 @@ class Ledger(Protocol):
     moment: every method copes with a record that is not there. Raises Unavailable when Redis does not answer in time.
     """
 
-    def accept(self, owner: OwnerId, record: InboxRecord, *, receiving: UploadId | None = None) -> bool:
-        """Open the run: record, first event and Celery message at once. False when the ledger has this run (or a later one) already."""
+    def accept(self, owner: OwnerId, record: InboxRecord, *, receiving: UploadId | None = None, again: bool = False) -> bool:
+        """Open the run: record and first event at once, and the Celery message if its owner has a turn left in the lane; else it waits for one.
+
+        False when the ledger has this run (or a later one) already. `again`: from the inbox, after a wipe; the bare name then goes back to the
+        owner, from whoever registered it after the acceptance.
+        """
 
     def claim(self, owner: OwnerId, record: InboxRecord, *, fence: Fence, worker: str, dead_worker: str = "") -> Claim:
-        """Take the run for one attempt. A lease that lives is respected, unless its worker is `dead_worker`."""
+        """Take the run for one attempt. A lease that lives is respected, unless its worker is `dead_worker`.
+
+        A run that waits for its turn is taken only when there is one; else it goes on waiting, and its message is sent when it has one.
+        """
 
     def beat(self, owner: OwnerId, record: InboxRecord, *, fence: Fence, worker: str, attempt: int) -> bool:
         """Keep the lease. False when the run is no longer ours; a record that is gone (wipe) is written anew."""
@@ -170,6 +191,9 @@ class Ledger(Protocol):
 
         `overran`: it had no end within its time. That is counted, with the same cap as attempts, so that it does not go round for ever.
         """
+
+    def defer(self, owner: OwnerId, source: SourceId, *, seconds: float) -> bool:
+        """Enqueue the open run again in so long, since this process cannot make sense of it. False when somebody is at work, or nothing is open."""
 
     def append(self, owner: OwnerId, record: InboxRecord, event: Milestone, *, fence: Fence, attempt: int, seq: int, stage: Stage | None) -> bool:
         """Add a milestone of this attempt, once per (source, run, attempt, seq). False when it was there, or the run is not ours."""
@@ -187,13 +211,34 @@ class Ledger(Protocol):
         """What happened to the latest run so far; empty when Redis does not know."""
 
     def due(self, *, limit: int) -> list[Due]:
-        """Open runs whose grace or lease is over, oldest first."""
+        """Open runs that had their turn and whose grace or lease is over, oldest first."""
 
     def running(self) -> list[tuple[Due, str]]:
         """Runs under a lease, each with its worker. As many as the fleet runs at once."""
 
     def requeue(self, due: Due, *, dead_worker: str = "") -> bool:
-        """Enqueue a due run again, with a growing pause to the next time. False when somebody is at work or it has ended."""
+        """Enqueue a due run again, with a growing pause to the next time.
+
+        False when somebody is at work, its message still lies in the queue, or it has ended.
+        """
+
+    def queueing(self) -> list[tuple[OwnerId, Lane]]:
+        """Whose runs wait for a turn, and in which lane."""
+
+    def wake(self, owner: OwnerId, lane: Lane) -> int:
+        """Give the turns that are left to the owner's runs that wait; how many. Every end does so; this is for the end that was lost."""
+
+    def unopened(self, sources: Sequence[tuple[OwnerId, SourceId]]) -> list[tuple[OwnerId, SourceId]]:
+        """Of these, those of which no run is open here. Some hundreds at once."""
+
+    def begin_scan(self, token: str) -> None:
+        """The inbox is being looked through from now on, by whoever has the token."""
+
+    def end_scan(self, token: str) -> None:
+        """It was looked through: what is open is open here. Changes nothing when the ledger was wiped since, or another scan has begun."""
+
+    def is_whole(self) -> bool:
+        """Whether the inbox was looked through since the ledger was empty: what is not known here is then not open."""
 
     def forget(self, owner: OwnerId, source: SourceId) -> None:
         """Drop the source's record and timeline (it was deleted)."""
@@ -216,6 +261,9 @@ class Channels(Protocol):
 
     async def restore(self, owner: OwnerId, channel: ChannelId) -> None:
         """Give the bare name back to whom the store says it belongs, and open the channel."""
+
+    async def is_whole(self) -> bool:
+        """As Ledger.is_whole: no bare name of an open source is missing here."""
 
     async def resolve(self, channel: ChannelId) -> OwnerId | None:
         """The owner of the bare name, or None."""
@@ -264,6 +312,9 @@ class AsyncLedger(Protocol):
     async def record(self, owner: OwnerId, source: SourceId) -> LedgerRecord | None: ...
 
     async def timeline(self, owner: OwnerId, source: SourceId, run: int) -> list[Moment]: ...
+
+    async def place(self, owner: OwnerId, source: SourceId) -> int | None:
+        """About how many runs come before this one and with it; None when it does not wait, or is not known."""
 
     async def forget(self, owner: OwnerId, source: SourceId) -> None: ...
 
@@ -326,6 +377,26 @@ class Fetcher(Protocol):
         """
 
 
+class RateLimits(Protocol):
+    """How much was asked for, in sliding windows (asynchronous). Counted approximately: as if each window before had been even."""
+
+    async def take(self, kind: Kind, whose: str, amount: int, *, cost: int = 1) -> bool:
+        """Count `cost` more, unless that would be over `amount` in the kind's window: then nothing is counted. Raises Unavailable."""
+
+    async def standing(self, kind: Kind, whose: str, amount: int) -> Standing:
+        """What is left of `amount`. Raises Unavailable."""
+
+    async def spend(self, token: str, source: SourceId, *, most: int, seconds: int) -> bool:
+        """Count the source as brought by the token, which may bring `most`; kept for so long. The same source again counts once. Raises Unavailable."""
+
+
+class WebhookSender(Protocol):
+    """Tells somebody outside."""
+
+    def send(self, url: str, body: bytes, headers: dict[str, str], *, guarded: bool) -> None:
+        """POST, until an answer of 2xx. `guarded`: the URL is a stranger's, and may lead to public addresses only. Raises ProcessingFailed."""
+
+
 @dataclass(frozen=True, slots=True)
 class Delivery:
     """The end of one run, for somebody outside."""
@@ -348,19 +419,6 @@ class Deliverer(Protocol):
 
     def deliver(self, delivery: Delivery) -> None:
         """Called again when it raises or its process dies, so it may come twice. Bounds its own time; it is not waited for longer than Deliver's."""
-
-
-class RateLimits(Protocol):
-    """How much was asked for, in sliding windows (asynchronous). Counted approximately: as if each window before had been even."""
-
-    async def take(self, kind: Kind, whose: str, amount: int, *, cost: int = 1) -> bool:
-        """Count `cost` more, unless that would be over `amount` in the kind's window: then nothing is counted. Raises Unavailable."""
-
-    async def standing(self, kind: Kind, whose: str, amount: int) -> Standing:
-        """What is left of `amount`. Raises Unavailable."""
-
-    async def spend(self, token: str, source: SourceId, *, most: int, seconds: int) -> bool:
-        """Count the source as brought by the token, which may bring `most`; kept for so long. The same source again counts once. Raises Unavailable."""
 
 
 class Keys(Protocol):

@@ -32,6 +32,9 @@ class AsyncMemoryLedger:
     async def timeline(self, owner: OwnerId, source: SourceId, run: int) -> list[Moment]:
         return self._sync.timeline(owner, source, run)
 
+    async def place(self, owner: OwnerId, source: SourceId) -> int | None:
+        return self._sync.place(owner, source)
+
     async def forget(self, owner: OwnerId, source: SourceId) -> None:
         self._sync.forget(owner, source)
 
@@ -68,6 +71,9 @@ class AsyncMemoryLedger:
         found = self._state.channel(owner, channel)
         found.open = True
         return found
+
+    async def is_whole(self) -> bool:
+        return self._sync.is_whole()
 
     async def resolve(self, channel: ChannelId) -> OwnerId | None:
         return self._state.aliases.get(channel)

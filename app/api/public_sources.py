@@ -89,7 +89,7 @@ async def upload_source(request: Request, response: Response, uploader: Uploader
     Several files go in one form, each with its own `source-uuid`: the first with the first, and so on. Each is accepted or refused by itself.
     """
     standing = await services.pace.take(uploader, Kind.UPLOADS, size_bytes=declared_bytes(request))
-    fields = ("ws-uuid", "source-uuid", "filename", "content", "metadata", "tags", "options", "profile")
+    fields = ("ws-uuid", "source-uuid", "filename", "content", "metadata", "tags", "options", "profile", "callback-url")
     async with FormReader(request, uploader, services.upload, fields, each="source-uuid") as reader:
         form = await reader.read()
         channel = channel_id(form.field("ws-uuid"))
@@ -193,7 +193,7 @@ async def retry_source(
 
 @router.delete("/{source}", status_code=204)
 async def delete_source(source: str, deleter: Deleter, services: TheServices) -> None:
-    """Remove a source for good, whatever state it is in. Its id is not used again."""
+    """Remove a source for good, whatever state it is in. Its id is not used again for a long time."""
     await services.sources.delete(deleter.owner, source_id(source, "id"))
 
 

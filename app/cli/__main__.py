@@ -12,21 +12,26 @@ import typer
 from rich.console import Console
 
 from app.cli import dev as dev_commands
+from app.cli import doctor as doctor_commands
 from app.cli import keys as keys_commands
 from app.cli import sources
 from app.cli.connection import Connection, Failure, Key, Url, User, connect, data_folder
 from app.cli.upload import is_url
 from app.cli.upload import upload as upload_all
 from app.cli.watch import watch as watch_channel
+from app.cli.webhooks import list_webhooks as list_waiting
+from app.cli.webhooks import redeliver as redeliver_all
 from app.domain.identity import Scope
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Upload documents to Headrace and see what becomes of them.")
 dev = typer.Typer(no_args_is_help=True, help="For those who want to see it survive.")
 dead = typer.Typer(no_args_is_help=True, help="Dead letters: sources of the user that were tried too often.")
 keys = typer.Typer(no_args_is_help=True, help="API keys.")
+webhooks = typer.Typer(no_args_is_help=True, help="Who outside has yet to hear of an end.")
 app.add_typer(dead, name="dead")
 app.add_typer(dev, name="dev")
 app.add_typer(keys, name="keys")
+app.add_typer(webhooks, name="webhooks")
 console = Console(highlight=False, soft_wrap=True)
 
 
@@ -99,6 +104,23 @@ def delete(source: Annotated[str, typer.Argument(metavar="ID", help="A source-uu
         sources.delete(connect(url, key, user), source, console)
 
 
+@app.command()
+def doctor(
+    *,
+    deployment: Annotated[bool, typer.Option("--deployment", help="Look at Redis, the store, the clocks and the versions too.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, and nothing else.")] = False,
+) -> None:
+    """Are the workers of this host at work? Exit status 0: nothing is bad; 1: something is; 2: it could not be looked at."""
+    try:
+        known = doctor_commands.settings(data_folder())
+        findings = list(doctor_commands.examine(known, deployment=deployment))
+    except Failure as error:
+        typer.echo(f"headrace: {error}", err=True)
+        raise typer.Exit(2) from None
+    if not doctor_commands.show(findings, console, as_json=as_json):
+        raise typer.Exit(1)
+
+
 @dead.command("list")
 def dead_list(limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 100, url: Url = None, key: Key = None, user: User = None) -> None:
     """List them."""
@@ -168,6 +190,20 @@ def revoke(key_id: Annotated[str, typer.Argument(metavar="ID", help="As `headrac
     """Take a key out of the file. The API refuses it from its next call on."""
     with _in_one_line():
         typer.echo(f"revoked a key of {keys_commands.revoke(key_id, data_folder(), file=file)}")
+
+
+@webhooks.command("list")
+def list_webhooks(url: Url = None, key: Key = None, user: User = None) -> None:
+    """List the ends that somebody has yet to hear of, and those that were given up."""
+    with _in_one_line():
+        list_waiting(connect(url, key, user), console)
+
+
+@webhooks.command()
+def redeliver(source: Annotated[str, typer.Argument(metavar="ID", help="A source-uuid.")], url: Url = None, key: Key = None, user: User = None) -> None:
+    """Tell all targets of a source anew."""
+    with _in_one_line():
+        redeliver_all(connect(url, key, user), source, console)
 
 
 if __name__ == "__main__":

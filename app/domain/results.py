@@ -79,6 +79,8 @@ class RunResult(Stored):
     max_bytes: int | None = None
     types: list[str] | None = None
     url: str | None = None
+    callback_url: str | None = None
+    organisation: str | None = None
     base_url: str
     code: str | None = None
     """A key of FAILURES, for failed and cancelled runs."""
@@ -110,6 +112,8 @@ def carried(record: InboxRecord) -> dict[str, Any]:
         "ws_uuid": record.ws_uuid,
         "run": record.run,
         "kind": record.kind,
+        "callback_url": record.callback_url,
+        "organisation": record.organisation,
         "digest": record.digest,
         "filename": record.filename,
         "size": record.size,
@@ -144,6 +148,8 @@ def acceptance(result: RunResult) -> InboxRecord:
         options=result.options,
         max_bytes=result.max_bytes,
         types=result.types,
+        callback_url=result.callback_url,
+        organisation=result.organisation,
         url=result.url,
         base_url=result.base_url,
         accepted_at=result.accepted_at,

@@ -20,10 +20,15 @@ def create(store: ObjectStore, owner: OwnerId, record: InboxRecord) -> bool:
 
 
 def read(store: ObjectStore, owner: OwnerId, source: SourceId) -> InboxRecord | None:
+    """Raises Newer, ValueError (somebody's hand was in it)."""
     try:
-        return InboxRecord.model_validate_json(store.get(inbox_key(owner, source)))
+        return InboxRecord.of_json(store.get(inbox_key(owner, source)))
     except ObjectNotFound:
         return None
+
+
+def is_open(store: ObjectStore, owner: OwnerId, source: SourceId) -> bool:
+    return store.stat(inbox_key(owner, source)) is not None
 
 
 def remove(store: ObjectStore, owner: OwnerId, record: InboxRecord) -> None:
@@ -50,9 +55,13 @@ def sources_of(store: ObjectStore, owner: OwnerId) -> Iterator[SourceId]:
 
 
 def sources(store: ObjectStore) -> Iterator[tuple[OwnerId, SourceId]]:
-    """Everything in the inbox, by pages. Costs what is open, not what is stored."""
+    """Everything in the inbox, by pages."""
     after = ""
-    while names := store.names(INBOX, after=after):
-        for name in names:
-            yield split_member(name)
+    while names := page(store, after=after, limit=1000):
+        yield from map(split_member, names)
         after = names[-1]
+
+
+def page(store: ObjectStore, *, after: str, limit: int) -> list[str]:
+    """Names in the inbox (domain/layout.split_member reads them), after one of them. Costs what is open, not what is stored."""
+    return store.names(INBOX, after=after, limit=limit)

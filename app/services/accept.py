@@ -45,8 +45,8 @@ class Accept:
     ledger: AsyncLedger
     offload: Offload
     announcer: Announcer
-    conclude: Conclude
     owed: Owed
+    conclude: Conclude
 
     async def look(self, owner: OwnerId, source: SourceId) -> Outcome:
         """What the source has come to before. Raises Unavailable."""

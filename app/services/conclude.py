@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 
 from app.domain.ids import OwnerId
 from app.domain.results import RunResult
 from app.domain.source import InboxRecord
 from app.ports import AsyncLedger, ObjectStore
-from app.protocol import inbox
+from app.protocol import inbox, outbox
 from app.protocol.announce import Announcer
-from app.protocol.deliver import Deliver
+from app.protocol.outbox import Targets
 from app.services.offload import Offload
 
 
@@ -20,11 +21,14 @@ class Conclude:
     ledger: AsyncLedger
     offload: Offload
     announcer: Announcer
-    deliver: Deliver
+    targets: Targets = field(default_factory=Targets)
 
     async def __call__(self, owner: OwnerId, record: InboxRecord, result: RunResult) -> None:
-        """Deliver it, say it, and let the inbox record go. Raises Unavailable: then the reconciler finds the record, and goes on from here."""
-        if self.deliver.deliverers:
-            await self.offload(self.deliver, owner, result)
+        """Keep what outside has to hear of it, say it, and let the inbox record go.
+
+        Raises Unavailable: then the reconciler finds the record, and goes on from here.
+        """
+        if self.targets.of(owner, result):
+            await self.offload(partial(outbox.post, self.store, owner, result, self.targets, waits=False))
         await self.ledger.finish(owner, record, self.announcer.ended(owner, result), state=result.state)
         await self.offload(inbox.remove, self.store, owner, record)

@@ -9,14 +9,15 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 
 from app.domain.errors import NotFound, Unavailable
 from app.domain.ids import OwnerId, SourceId
-from app.domain.layout import dead_prefix, sources_prefix
+from app.domain.layout import dead_prefix
 from app.domain.results import Moment, RunResult
 from app.domain.source import InboxRecord, State
 from app.ports import AsyncLedger, LedgerRecord, ObjectStore
-from app.protocol import erase, inbox
+from app.protocol import catalogue, erase, inbox
 from app.protocol.announce import Announcer
 from app.protocol.outcome import Outcome, outcome, result
 from app.services.offload import Offload
@@ -36,6 +37,8 @@ class View:
     """Ended."""
     live: LedgerRecord | None = None
     timeline: tuple[Moment, ...] = ()
+    queued: int | None = None
+    """About how many runs come before this one and with it; None when it does not wait, or Redis does not know."""
 
     @property
     def run(self) -> int:
@@ -66,20 +69,21 @@ class Sources:
         view = _view(source, record, past)
         if view is None:
             raise NotFound(detail="no such source")
-        live, timeline = None, view.result.timeline if view.result else []
+        live, timeline, queued = None, view.result.timeline if view.result else [], None
         with suppress(Unavailable):
             live = await self.ledger.record(owner, source)
             if live is not None and view.result is None:
-                timeline = await self.ledger.timeline(owner, source, live.run)
+                timeline, queued = await asyncio.gather(self.ledger.timeline(owner, source, live.run), self.ledger.place(owner, source))
         state = live.state if live is not None and view.result is None and not live.state.is_terminal else view.state
-        return View(source, state, view.record, view.result, live if view.result is None else None, tuple(timeline))
+        return View(source, state, view.record, view.result, live if view.result is None else None, tuple(timeline), queued)
 
     async def page(self, owner: OwnerId, *, after: str, limit: int, dead: bool = False) -> tuple[list[View], str | None]:
         """Up to `limit` (1 to 100) sources after the id `after`, in a fixed order; and where the next page begins.
 
         `dead`: dead letters only. A page may then have fewer, or none, and yet another behind it.
         """
-        ids = await self.offload(self._dead_ids if dead else self._ids, owner, after, limit + 1)
+        find = self._dead_ids if dead else partial(catalogue.ids, self.store)
+        ids = await self.offload(partial(find, owner, after=after, limit=limit + 1))
         looks = await asyncio.gather(*(self.offload(self._look, owner, source) for source in ids[:limit]))
         views = [_view(source, *look) for source, look in zip(ids, looks, strict=False)]
         found = [view for view in views if view is not None and (view.is_dead or not dead)]
@@ -107,14 +111,7 @@ class Sources:
     def _look(self, owner: OwnerId, source: SourceId) -> tuple[InboxRecord | None, Outcome]:
         return inbox.read(self.store, owner, source), outcome(self.store, owner, source)
 
-    def _ids(self, owner: OwnerId, after: str, limit: int) -> list[SourceId]:
-        """Ids of those that ended or are deleted and those in the inbox, as the store orders the folders of the former: `a-b/` before `a/`."""
-        start = f"{after}/" if after else ""
-        folders = set(self.store.names(sources_prefix(owner), after=start, limit=limit))
-        folders |= {folder for folder in (f"{source}/" for source in inbox.sources_of(self.store, owner)) if folder > start}
-        return [SourceId(folder.removesuffix("/")) for folder in sorted(folders)[:limit]]
-
-    def _dead_ids(self, owner: OwnerId, after: str, limit: int) -> list[SourceId]:
+    def _dead_ids(self, owner: OwnerId, *, after: str, limit: int) -> list[SourceId]:
         """Marked before the commit, so one may be of a run that ended otherwise, or was run again since: the results tell."""
         return [SourceId(name) for name in self.store.names(dead_prefix(owner), after=after, limit=limit)]
 

@@ -21,6 +21,7 @@ from prometheus_client import Counter, Gauge, Histogram
 from app.cli.__main__ import app as cli
 from app.domain.errors import FAILURES
 from app.domain.events import EVENT, EVENT_TYPES
+from app.domain.jobs import QUEUES
 from app.settings import PREFIX, Settings
 from app.telemetry import metrics
 from docs import generate
@@ -208,7 +209,7 @@ ON_THE_WAY = ("app.api.", "app.services.", "app.protocol.", "app.adapters.redis.
 
 @each_page
 def test_files_that_a_page_names_exist(page: Path) -> None:
-    of_a_user = {"result.json", "headrace.json", "docker-compose.override.yml"}
+    of_a_user = {"result.json", "headrace.json", "sweep.json", "docker-compose.override.yml"}
     missing = {name for name in FILES.findall(page.read_text()) if not any((at / name).exists() for at in (ROOT, page.parent))}
     assert missing - of_a_user == set()
 
@@ -227,8 +228,8 @@ def test_the_tour_names_every_module_on_the_way() -> None:
 def test_the_architecture_names_every_key_in_redis() -> None:
     sources = [(ROOT / "app/adapters/redis" / name).read_text() for name in ("keys.py", "events.py")]
     names = {name for source in sources for name in re.findall(r"prefix\}([a-z-]+)", source)}
-    documented = {named(row[0]).partition(":")[0] for row in rows(section(DOCS / "architecture.md", "Redis"))}
-    assert documented == names | {"headrace.process"}
+    cells = [name for row in rows(section(DOCS / "architecture.md", "Redis")) for name in row[0].split(", ")]
+    assert {named(name).partition(":")[0] for name in cells} == names | set(QUEUES)
 
 
 def test_the_architecture_names_every_import_contract() -> None:

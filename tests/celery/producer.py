@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import uuid
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Self
 
@@ -15,7 +16,7 @@ from app.adapters.redis.client import connect, connect_async
 from app.adapters.redis.ledger import AsyncRedisLedger
 from app.domain.errors import Unavailable
 from app.domain.ids import ChannelId, SourceId, UploadId, new_upload, owner_id
-from app.domain.jobs import PROCESS_QUEUE
+from app.domain.jobs import Lane
 from app.domain.layout import object_key, runs_prefix
 from app.domain.results import RunResult
 from app.domain.source import InboxRecord
@@ -44,13 +45,17 @@ class Producer:
         self.ledger.close()
         self.store.close()
 
-    def accept(self, body: bytes = b"some words", *, filename: str = "a.txt", url: str | None = None) -> InboxRecord:
+    def accept(
+        self, body: bytes = b"some words", *, filename: str = "a.txt", url: str | None = None, before_the_hint: Callable[[InboxRecord], None] | None = None
+    ) -> InboxRecord:
         """The bytes, the inbox record, and the hint; without the hint while Redis is away."""
         upload = new_upload()
         if url is None:
             self.store.put(object_key(self.owner, upload), body)
         record = _record(upload, body, filename, url)
         assert inbox.create(self.store, self.owner, record)
+        if before_the_hint is not None:
+            before_the_hint(record)
         with suppress(Unavailable):
             assert self.ledger.accept(self.owner, record)
         return record
@@ -93,7 +98,7 @@ class Producer:
 
     def waiting(self) -> int:
         """Messages that no worker has taken."""
-        return self._redis.llen(self._calls.keys.queue(PROCESS_QUEUE))
+        return sum(self._redis.llen(self._calls.keys.queue(lane.queue)) for lane in Lane)
 
     def unacknowledged(self) -> int:
         """Messages that a worker has taken and not acknowledged."""

@@ -1,6 +1,7 @@
 """A source's run through the ledger, sentence by sentence of ports.Ledger; over memory and Redis, through the faces of worker and API."""
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -14,6 +15,7 @@ from tests.servers import eventually
 
 RUN = record()
 AGAIN = record(run=2)
+OTHER = record(SourceId("s-2"))
 DUE = Due(OWNER, SOURCE, 1)
 SHORT = Terms(lease_seconds=0.05, grace_seconds=0.05)
 
@@ -289,17 +291,36 @@ def test_only_the_holder_releases(ledger):
 # ------------------------------------------------------------------------------------------------ due, requeue, running, lead
 
 
-def test_a_run_that_nobody_claims_is_due_after_its_grace_and_enqueued_with_growing_pauses(make_ledger):
+def test_a_run_whose_message_was_lost_is_due_after_its_grace_and_enqueued_with_growing_pauses(make_ledger):
     ledger = make_ledger(Terms(grace_seconds=100))
     ledger.accept(OWNER, RUN)
     for pause in (100, 100, 200, 400, 800, 1600, 3200, 6400, 6400):
         ledger.pass_time(pause - 5)
         assert (ledger.due(limit=9), ledger.requeue(DUE)) == ([], False), pause
         ledger.pass_time(5)
+        ledger.pop()
         assert eventually(lambda: ledger.due(limit=9)) == [DUE]
         assert ledger.requeue(DUE) is True
         assert ledger.requeue(DUE) is False, "repeated, it changes nothing"
-    assert ledger.queued() == [DUE] * 10
+    assert ledger.queued() == [DUE]
+
+
+def test_a_run_whose_message_still_waits_is_not_enqueued_again_however_long_that_takes(make_ledger):
+    ledger = make_ledger(Terms(grace_seconds=100))
+    ledger.accept(OWNER, RUN)
+    ledger.accept(OWNER, OTHER)
+    for pause in (100, 100, 200, 400, 800, 800):
+        ledger.pass_time(pause - 5)
+        assert ledger.due(limit=9) == []
+        ledger.pass_time(5)
+        assert eventually(lambda: len(ledger.due(limit=9)) == 2)
+        assert [ledger.requeue(due) for due in ledger.due(limit=9)] == [False, False]
+    assert ledger.queued() == [DUE, Due(OWNER, SourceId("s-2"), 1)]
+    ledger.pop()
+    ledger.pass_time(800)
+    assert eventually(lambda: len(ledger.due(limit=9)) == 2)
+    assert sorted(ledger.requeue(due) for due in ledger.due(limit=9)) == [False, True], "the one that was taken and lost"
+    assert ledger.queued() == [Due(OWNER, SourceId("s-2"), 1), DUE]
 
 
 def test_what_is_not_due_is_not_enqueued(ledger):
@@ -346,3 +367,82 @@ def test_one_leads_and_stays_until_it_says_nothing_for_its_time(ledger):
     assert not ledger.lead("two", seconds=1)
     assert eventually(lambda: ledger.lead("two", seconds=60))
     assert not ledger.lead("one", seconds=60)
+
+
+# ------------------------------------------------------------------------------------------------ defer
+
+
+def test_a_run_that_nobody_understood_is_due_after_that_while(make_ledger):
+    ledger = make_ledger(SHORT)
+    ledger.accept(OWNER, RUN)
+    ledger.pop()  # somebody took its message
+    eventually(lambda: ledger.due(limit=9) == [DUE])
+    assert ledger.defer(OWNER, SOURCE, seconds=60) is True
+    assert ledger.due(limit=9) == []
+    assert ledger.requeue(DUE) is False
+    assert ledger.defer(OWNER, SOURCE, seconds=0) is True
+    assert ledger.due(limit=9) == [DUE]
+    assert ledger.requeue(DUE) is True
+
+
+def test_a_run_that_somebody_is_at_or_that_has_ended_or_is_unknown_is_not_deferred(ledger):
+    assert ledger.defer(OWNER, SOURCE, seconds=0) is False
+    ledger.accept(OWNER, RUN)
+    take(ledger)
+    assert ledger.defer(OWNER, SOURCE, seconds=0) is False
+    ledger.finish(OWNER, RUN, success(RUN), state=State.SUCCEEDED)
+    assert ledger.defer(OWNER, SOURCE, seconds=0) is False
+    assert ledger.due(limit=9) == []
+
+
+# ------------------------------------------------------------------------------------------------ the inbox and the ledger
+
+
+def test_of_some_sources_those_without_an_open_run_are_named(ledger):
+    ledger.accept(OWNER, RUN)
+    ledger.accept(OWNER, OTHER)
+    ledger.finish(OWNER, OTHER, success(OTHER), state=State.SUCCEEDED)
+    asked = [(OWNER, SOURCE), (OWNER, OTHER.source_uuid), (STRANGER, SOURCE), (OWNER, SourceId("never"))]
+    assert ledger.unopened(asked) == asked[1:]
+    assert ledger.unopened([]) == []
+
+
+def test_the_ledger_is_whole_from_the_end_of_a_scan_to_the_next_wipe(ledger):
+    assert not ledger.is_whole()
+    ledger.begin_scan("one")
+    assert not ledger.is_whole()
+    ledger.end_scan("one")
+    assert ledger.is_whole()
+    ledger.begin_scan("two")
+    assert ledger.is_whole(), "the one before still counts"
+    ledger.wipe()
+    ledger.end_scan("two")
+    assert not ledger.is_whole(), "what the scan opened before the wipe is gone"
+
+
+def test_only_the_latest_scan_counts(ledger):
+    ledger.begin_scan("one")
+    ledger.begin_scan("two")
+    ledger.end_scan("one")
+    assert not ledger.is_whole()
+    ledger.end_scan("two")
+    assert ledger.is_whole()
+
+
+def again(ledger, run):
+    """As the reconciler does: only the face that it uses can."""
+    return next(face for face in ledger._faces if hasattr(face, "lead")).accept(OWNER, run, again=True)
+
+
+def test_after_a_wipe_a_bare_name_goes_back_to_whose_source_was_accepted_before_it_was_taken(ledger):
+    ledger.register(STRANGER, WS, explicit=True)
+    assert again(ledger, RUN)
+    assert ledger.resolve(WS) == OWNER
+    assert told(ledger) == ["accepted"]
+
+
+def test_a_bare_name_that_was_taken_before_the_acceptance_stays_where_it_is(ledger):
+    ledger.register(STRANGER, WS, explicit=True)
+    late = RUN.model_copy(update={"accepted_at": datetime.now(UTC) + timedelta(seconds=60)})
+    assert again(ledger, late)
+    assert ledger.resolve(WS) == STRANGER

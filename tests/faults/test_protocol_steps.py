@@ -6,6 +6,7 @@ A stop is a `Died` raised out of the store or the ledger, after which nothing of
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import subprocess
 import sys
@@ -25,7 +26,7 @@ from app.adapters.redis.keys import Keyspace
 from app.adapters.redis.ledger import AsyncRedisLedger, RedisLedger
 from app.domain.errors import FAILURES, Conflict, Unavailable
 from app.domain.ids import ChannelId, OwnerId, SourceId, UploadId, new_fence, owner_id
-from app.domain.layout import dead_key, object_key, result_key, source_prefix
+from app.domain.layout import dead_key, inbox_key, object_key, result_key, source_prefix
 from app.domain.lease import this_worker
 from app.domain.source import InboxRecord, State
 from app.protocol import erase, inbox
@@ -40,7 +41,7 @@ from app.services.runs import Runs
 from tests.servers import Valkey, eventually
 from worker.pipeline import run as pipeline
 from worker.pipeline.run import Parts, process
-from worker.reconcile import Reconciler
+from worker.reconcile.reconciler import Reconciler
 
 OWNER = owner_id("org", "user")
 SOURCE, CHANNEL = SourceId("s1"), ChannelId("w1")
@@ -454,8 +455,8 @@ def test_after_a_wipe_the_reconciler_opens_what_is_in_the_inbox_and_stays_silent
     with house.valkey.client(decode_responses=False) as redis:
         redis.flushall()
         reconciler = Reconciler(house.parts, name="me", scan_seconds=0)
-        assert reconciler.turn() >= 1
-        assert redis.llen("t:headrace.process") >= 1
+        assert reconciler.turn()["opened"] == 1
+        assert redis.llen("t:headrace.fast") >= 1
     process(house.parts, OWNER, SourceId("s2"))
     assert len(house.ends()) == 1
     assert b'"source-uuid":"s2"' in house.ends()[0]
@@ -535,6 +536,36 @@ def test_another_owners_source_of_the_same_name_is_another_source(house: House) 
     assert house.ends() == []
 
 
+def test_the_reconciler_leaves_a_later_version_s_record_alone_and_goes_on_behind_it(house: House) -> None:
+    for name, text in (("a-newer", b'{"schema": 99}'), ("b-broken", b"{")):
+        house.parts.store.create(inbox_key(OWNER, SourceId(name)), text)
+    house.accept()
+    with house.valkey.client() as redis:
+        redis.flushall()
+    Reconciler(house.parts, name="me", scan_seconds=0).turn()
+    assert house.parts.ledger.record(OWNER, SOURCE) is not None
+    assert len(house.parts.store.keys("inbox/")) == 3
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+@pytest.mark.parametrize("where", ["folder", "checksum", "store_stage"])
+def test_a_disk_that_is_full_in_any_stage_gives_the_run_back(house: House, monkeypatch: pytest.MonkeyPatch, where: str, number: int) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(number, "no room")
+
+    house.accept()
+    with monkeypatch.context() as patched:
+        target = {"folder": "tempfile.mkdtemp", "checksum": "worker.pipeline.stages.checksum.run", "store_stage": "worker.pipeline.stages.store.run"}[where]
+        patched.setattr(target, full)
+        process(house.parts, OWNER, SOURCE)
+    live = house.parts.ledger.record(OWNER, SOURCE)
+    assert live is not None
+    assert (live.state, live.attempt) == (State.ACCEPTED, 0)
+    assert house.artifacts() == []
+    process(house.parts, OWNER, SOURCE)
+    house.assert_one_success()
+
+
 # ------------------------------------------------------------------------------------------------ cancel and retry
 
 
@@ -568,8 +599,8 @@ class Office:
                     return call
 
             wired = After(ledger, when, Died, after=True)
-        conclude = Conclude(store, wired, offload, self.house.parts.announcer, self.house.parts.deliver)
-        runs = Runs(store, wired, offload, conclude, Accept(store, wired, offload, self.house.parts.announcer, conclude, Owed(wired)))
+        conclude = Conclude(store, wired, offload, self.house.parts.announcer)
+        runs = Runs(store, wired, offload, conclude, Accept(store, wired, offload, self.house.parts.announcer, Owed(wired), conclude))
         try:
             if call == "cancel":
                 await runs.cancel(OWNER, SOURCE)

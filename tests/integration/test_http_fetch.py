@@ -15,7 +15,8 @@ import traceback
 import pytest
 
 from app.adapters import http_limits
-from app.adapters.http_fetch import FetchPolicy, GuardedFetcher
+from app.adapters.http_fetch import GuardedFetcher
+from app.adapters.http_guard import FetchPolicy
 from app.domain.errors import ProcessingFailed
 from tests.integration import origin as servers
 from tests.integration.origin import answer, drip, flood
@@ -544,7 +545,7 @@ def test_being_asked_while_it_waits_takes_nothing_from_the_answer(origin, fetche
         made = fetcher(ports=[asking.port])
         if tls:
             nameserver.names["import.test"] = [["127.0.0.2"]]
-            made._ssl.load_verify_locations(tmp_path / "import.test.pem")
+            made._guard._ssl.load_verify_locations(tmp_path / "import.test.pem")
         url = f"https://import.test:{asking.port}/" if tls else f"{asking.base}/"
         with made.fetch(url, max_bytes=100, check=lambda: asked.append(1)) as fetched:
             assert b"".join(fetched.chunks) == b"abcdefghi"
@@ -586,7 +587,7 @@ def test_https_is_verified_against_the_name_and_not_the_address(fetcher, nameser
     with secure(tmp_path, "import.test") as origin:
         origin.routes["/"] = answer(b"hello")
         trusting, strict = fetcher(ports=[origin.port]), fetcher(ports=[origin.port])
-        trusting._ssl.load_verify_locations(tmp_path / "import.test.pem")
+        trusting._guard._ssl.load_verify_locations(tmp_path / "import.test.pem")
         assert fetch(trusting, f"https://import.test:{origin.port}/")[1] == b"hello"
         assert failure(trusting, f"https://other.test:{origin.port}/") == "fetch_failed"
         assert failure(strict, f"https://import.test:{origin.port}/") == "fetch_failed"
@@ -597,7 +598,7 @@ def test_the_limits_hold_inside_tls(fetcher, nameserver, tmp_path):
     with secure(tmp_path, "import.test") as origin:
         origin.routes |= {"/slow": drip(answer(length=None), b"x"), "/endless": flood(answer(length=None), b"x" * 65536)}
         trusting = fetcher(ports=[origin.port], timeout_seconds=1)
-        trusting._ssl.load_verify_locations(tmp_path / "import.test.pem")
+        trusting._guard._ssl.load_verify_locations(tmp_path / "import.test.pem")
         assert failure(trusting, f"https://import.test:{origin.port}/slow") == "timeout"
         assert failure(trusting, f"https://import.test:{origin.port}/endless", max_bytes=300_000) == "too_large"
 

@@ -23,7 +23,6 @@ from app.domain.policy import MIB, UploadPolicy
 from app.domain.results import Artifact, RunResult, carried, failed
 from app.domain.source import InboxRecord, State
 from app.protocol.announce import Announcer
-from app.protocol.deliver import Deliver
 from app.services.accept import Accept
 from app.services.access import Access
 from app.services.budget import BufferBudget
@@ -139,6 +138,7 @@ class Ledger(AsyncMemoryLedger):
 
     def __init__(self, memory: MemoryState | None = None) -> None:
         self.memory = memory or MemoryState()
+        self.memory.whole = True  # a reconciler has looked through the inbox
         self.away = False
         super().__init__(self.memory)
 
@@ -234,8 +234,8 @@ class House:
         self.health = Health(self.ledger, self.store, self.offload)
         self.rate_limits = RateLimits()
         self.sockets = Sockets(SocketLimits(2, 3, 4))
-        self.conclude = Conclude(self.store, self.ledger, self.offload, self.announcer, Deliver())
-        self.accept = Accept(self.store, self.ledger, self.offload, self.announcer, self.conclude, self.owed)
+        self.conclude = Conclude(self.store, self.ledger, self.offload, self.announcer)
+        self.accept = Accept(self.store, self.ledger, self.offload, self.announcer, self.owed, self.conclude)
         self.runs = Runs(self.store, self.ledger, self.offload, self.conclude, self.accept)
         self.budget = BufferBudget(self.budget_bytes)
         self.upload = Upload(self.store, self.offload, self.budget, self.access, self.ledger, self.accept, self.policy)

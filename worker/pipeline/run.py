@@ -33,11 +33,13 @@ from app.domain.results import PREVIEW_CHARACTERS, Moment, RunResult, Text, acce
 from app.domain.source import InboxRecord, State
 from app.domain.stages import Stage
 from app.ports import Claim, Fetcher, Ledger, ObjectStore
-from app.protocol import erase, inbox
+from app.protocol import erase, inbox, outbox
 from app.protocol.announce import Announcer
 from app.protocol.commit import commit, discard
 from app.protocol.deliver import Deliver
+from app.protocol.outbox import Targets
 from app.protocol.outcome import outcome
+from worker.pipeline import disk
 from worker.pipeline.context import StageContext
 from worker.pipeline.lease import Heartbeat, LeaseLost
 from worker.pipeline.patience import Patience, PatientStore
@@ -95,6 +97,7 @@ class Parts:
     lease_seconds: float
     outage_seconds: float = 120
     deliver: Deliver = field(default_factory=Deliver)
+    targets: Targets = field(default_factory=Targets)
     timeouts: tuple[type[BaseException], ...] = ()
     """What the task runner raises into the work when its time is over."""
 
@@ -134,7 +137,7 @@ def attempt(parts: Parts, owner: OwnerId, record: InboxRecord) -> None:
     """Claim the run, work, commit, say it. However that ends, the run is over, or another's, or given back; only a death leaves it to its lease."""
     fence = new_fence()
     claim = _claim(parts, owner, record, fence)
-    if claim.kind in {"busy", "over"}:
+    if claim.kind in {"busy", "waits", "over"}:
         return
     with Heartbeat(parts.ledger, owner, record, fence=fence, worker=this_worker(), attempt=claim.attempt, lease_seconds=parts.lease_seconds) as heartbeat:
         patience = Patience(parts.outage_seconds, heartbeat.pause)
@@ -168,7 +171,8 @@ def attempt(parts: Parts, owner: OwnerId, record: InboxRecord) -> None:
 
 
 def conclude(parts: Parts, owner: OwnerId, record: InboxRecord, result: RunResult, *, trying: Trying = at_once) -> None:
-    """Deliver, finish: say the end, then let the inbox record go. Winner, loser and reconciler may all do it; readers hear it once."""
+    """Outbox, deliver, finish: say the end, then let the inbox record go. Winner, loser and reconciler may all do it; readers hear it once."""
+    outbox.post(parts.store, owner, result, parts.targets)
     parts.deliver(owner, result)
     trying(parts.ledger.finish, owner, record, parts.announcer.ended(owner, result), state=result.state)
     if result.state is State.SUCCEEDED and result.run > 1:
@@ -202,7 +206,7 @@ def _work(parts: Parts, owner: OwnerId, record: InboxRecord, hold: _Hold) -> Run
     claim = hold.claim
     if claim.kind == "spent":
         return _with_timeline(parts, owner, failed(owner, record, claim.code, fence=hold.fence, attempt=max(1, claim.attempt - 1), spent=True))
-    with tempfile.TemporaryDirectory(prefix="headrace-", dir=parts.scratch) as scratch:
+    with disk.refusals(), tempfile.TemporaryDirectory(prefix="headrace-", dir=parts.scratch) as scratch:
         context = StageContext(
             owner=owner, record=record, fence=hold.fence, attempt=claim.attempt, progress=claim.progress, store=hold.store, story=hold.story,
             fetcher=parts.fetcher, scratch=Path(scratch), max_bytes=parts.max_upload_bytes, heartbeat=hold.heartbeat,
@@ -214,7 +218,8 @@ def _work(parts: Parts, owner: OwnerId, record: InboxRecord, hold: _Hold) -> Run
                 context.check()
                 context.stage = stage
                 started = time.perf_counter()
-                module.run(context)
+                with disk.refusals():
+                    module.run(context)
                 context.timings_ms[stage] = round((time.perf_counter() - started) * 1000, 1)
         except ProcessingFailed as error:
             log.info("source %s failed: %s: %s", record.source_uuid, error.code, error)

@@ -14,7 +14,7 @@ from app.adapters.redis.client import script, unavailable
 from app.domain.channel import ChannelState, Registration
 from app.domain.events import Milestone, SourceProgress, SourceReceiving
 from app.domain.ids import ChannelId, Fence, OwnerId, SourceId, UploadId
-from app.domain.layout import split_member
+from app.domain.jobs import Lane
 from app.domain.results import Moment
 from app.domain.source import InboxRecord, State
 from app.domain.stages import Stage
@@ -38,8 +38,8 @@ class RedisLedger:
         with unavailable():
             return call.parse(loaded(keys=call.keys, args=call.args))
 
-    def accept(self, owner: OwnerId, record: InboxRecord, *, receiving: UploadId | None = None) -> bool:
-        return self._run(self._calls.accept(owner, record, receiving))
+    def accept(self, owner: OwnerId, record: InboxRecord, *, receiving: UploadId | None = None, again: bool = False) -> bool:
+        return self._run(self._calls.accept(owner, record, receiving, again=again))
 
     def claim(self, owner: OwnerId, record: InboxRecord, *, fence: Fence, worker: str, dead_worker: str = "") -> Claim:
         return self._run(self._calls.claim(owner, record, fence, worker, dead_worker))
@@ -49,6 +49,9 @@ class RedisLedger:
 
     def release(self, owner: OwnerId, record: InboxRecord, *, fence: Fence, overran: bool = False) -> bool:
         return self._run(self._calls.release(owner, record, fence, overran=overran))
+
+    def defer(self, owner: OwnerId, source: SourceId, *, seconds: float) -> bool:
+        return self._run(self._calls.defer(owner, source, seconds))
 
     def append(self, owner: OwnerId, record: InboxRecord, event: Milestone, *, fence: Fence, attempt: int, seq: int, stage: Stage | None) -> bool:
         return self._run(self._calls.append(owner, record, event, fence, attempt, seq, stage))
@@ -66,16 +69,32 @@ class RedisLedger:
         return self._run(self._calls.due(limit))
 
     def running(self) -> list[tuple[Due, str]]:
-        with unavailable():
-            reply = cast("dict[bytes, bytes]", self._redis.hgetall(self._calls.keys.running))
-        found = []
-        for name, value in reply.items():
-            run, _, worker = value.decode().partition(" ")
-            found.append((Due(*split_member(name.decode()), run=int(run)), worker))
-        return found
+        return self._run(self._calls.running())
 
     def requeue(self, due: Due, *, dead_worker: str = "") -> bool:
         return self._run(self._calls.requeue(due, dead_worker))
+
+    def queueing(self) -> list[tuple[OwnerId, Lane]]:
+        with unavailable():
+            names = cast("set[bytes]", self._redis.smembers(self._calls.keys.queueing))
+        found = (name.decode().partition("~") for name in sorted(names))
+        return [(OwnerId(owner), Lane(lane)) for owner, _, lane in found]
+
+    def wake(self, owner: OwnerId, lane: Lane) -> int:
+        return self._run(self._calls.wake(owner, lane))
+
+    def unopened(self, sources: Sequence[tuple[OwnerId, SourceId]]) -> list[tuple[OwnerId, SourceId]]:
+        return self._run(self._calls.unopened(sources)) if sources else []
+
+    def begin_scan(self, token: str) -> None:
+        self._run(self._calls.scan(token, ends=False))
+
+    def end_scan(self, token: str) -> None:
+        self._run(self._calls.scan(token, ends=True))
+
+    def is_whole(self) -> bool:
+        with unavailable():
+            return bool(self._redis.hexists(self._calls.keys.scan, "whole"))
 
     def record(self, owner: OwnerId, source: SourceId) -> LedgerRecord | None:
         with unavailable():
@@ -122,6 +141,9 @@ class AsyncRedisLedger:
         h = await self._ask(lambda: self._redis.hgetall(self._calls.keys.source(owner, source)))
         return ledger_record(h)
 
+    async def place(self, owner: OwnerId, source: SourceId) -> int | None:
+        return await self._run(self._calls.place(owner, source))
+
     async def timeline(self, owner: OwnerId, source: SourceId, run: int) -> list[Moment]:
         return await self._run(self._calls.timeline(owner, source, run))
 
@@ -136,6 +158,9 @@ class AsyncRedisLedger:
 
     async def restore(self, owner: OwnerId, channel: ChannelId) -> None:
         await self._run(self._calls.register(owner, channel, explicit=False, force=True))
+
+    async def is_whole(self) -> bool:
+        return bool(await self._ask(lambda: self._redis.hexists(self._calls.keys.scan, "whole")))
 
     async def resolve(self, channel: ChannelId) -> OwnerId | None:
         owner = await self._ask(lambda: self._redis.get(self._calls.keys.alias(channel)))

@@ -10,11 +10,12 @@ from app.api.addresses import Addresses
 from app.api.deps import Services
 from app.api.origins import Origins
 from app.api.websocket.lines import Lines
-from app.bootstrap import build, quotas
+from app.bootstrap import build
 from app.services.admission import Admission
 from app.services.pace import Pace
 from app.services.throttle import Throttle
 from app.settings import Settings
+from app.wiring import quotas
 from tests.unit.doubles import NOW, SECRET, House
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 import pytest
 
 from app.adapters.memory import MemoryObjectStore
-from app.domain.errors import ProcessingFailed, Unavailable
+from app.domain.errors import ProcessingFailed
 from app.domain.ids import ChannelId, SourceId, UploadId, new_fence, owner_id
 from app.domain.layout import object_key
 from app.domain.source import InboxRecord
@@ -116,9 +115,3 @@ def test_an_import_that_breaks_off_leaves_no_object(tmp_path: Path, store: Memor
     with pytest.raises(ProcessingFailed, match="could not be fetched"):
         fetch.run(context(tmp_path, store, url="http://there/", fetcher=OneAnswer(b"x" * before, ProcessingFailed("fetch_failed"))))
     assert store.keys("objects/") == []
-
-
-def test_a_full_disk_is_an_outage_and_no_failure_of_the_source(tmp_path: Path, store: MemoryObjectStore) -> None:
-    full = OSError(errno.ENOSPC, "No space left on device")
-    with pytest.raises(Unavailable):
-        fetch.run(context(tmp_path, store, url="http://there/", fetcher=OneAnswer(b"x", full)))

@@ -11,7 +11,6 @@ from app.domain.layout import object_key, result_key, tombstone_key
 from app.domain.source import State
 from app.ports import Due
 from app.protocol import inbox
-from app.protocol.deliver import Deliver
 from app.services.accept import Accept
 from app.services.conclude import Conclude
 from app.services.message import Message
@@ -282,7 +281,7 @@ async def test_a_create_that_acted_and_was_not_heard_is_settled_by_the_same_uplo
     house.store.reset(refuse_at=2, late=True)
     with pytest.raises(Unavailable):
         await house.accept(ADA, record)
-    assert house.store.calls == ["names", "create"]
+    assert house.store.calls == ["keys", "create"]
     house.store.reset()
     await house.accept(ADA, house.stage(a_record()))
     assert (inbox.read(house.inner, ADA, SOURCE), house.objects()) == (record, {record.upload})
@@ -325,7 +324,7 @@ def test_of_requests_that_race_for_an_id_one_sort_of_bytes_wins_and_no_answer_is
         if past == "deleted":
             inner.put(tombstone_key(ADA, SOURCE), b"{}")
         offload = Interleaved(chance)
-        accept = Accept(inner, house.ledger, offload, announcer(), Conclude(inner, house.ledger, offload, announcer(), Deliver()), house.owed)
+        accept = Accept(inner, house.ledger, offload, announcer(), house.owed, Conclude(inner, house.ledger, offload, announcer()))
         records = [house.stage(a_record(digest=digest, ws_uuid=f"w-{number}")) for number, digest in enumerate(digests)]
         answers = await asyncio.gather(*(accept(ADA, record) for record in records), return_exceptions=True)
         house.offload.close()
