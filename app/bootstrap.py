@@ -150,7 +150,7 @@ async def _lifespan(api: FastAPI) -> AsyncIterator[None]:
         origins=Origins(settings.cors_origins),
         upload=Upload(store, offload, BufferBudget(settings.buffer_bytes), access, ledger, accept, upload_policy, ours.profiles),
         sources=sources,
-        runs=Runs(store, ledger, offload, conclude),
+        runs=Runs(store, ledger, offload, conclude, accept),
         subscribe=subscribe,
         snapshots=snapshots,
         channels=ledger,

@@ -33,8 +33,10 @@ from app.protocol import erase, inbox
 from app.protocol.announce import Announcer
 from app.protocol.deliver import Deliver
 from app.protocol.outcome import outcome
+from app.services.accept import Accept
 from app.services.conclude import Conclude
 from app.services.offload import Offload
+from app.services.owed import Owed
 from app.services.runs import Runs
 from tests.servers import Valkey, eventually
 from worker.pipeline import run as pipeline
@@ -598,7 +600,7 @@ class Office:
 
             wired = After(ledger, when, Died, after=True)
         conclude = Conclude(store, wired, offload, self.house.parts.announcer)
-        runs = Runs(store, wired, offload, conclude)
+        runs = Runs(store, wired, offload, conclude, Accept(store, wired, offload, self.house.parts.announcer, Owed(wired), conclude))
         try:
             if call == "cancel":
                 await runs.cancel(OWNER, SOURCE)
