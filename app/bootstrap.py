@@ -15,17 +15,18 @@ from starlette.types import ASGIApp
 
 from app import wiring
 from app.adapters.api_keys import ApiKeys
-from app.adapters.redis.client import connect_async
+from app.adapters.redis.commands import Commands
 from app.adapters.redis.events import RedisLiveFeed
 from app.adapters.redis.ledger import AsyncRedisLedger
 from app.adapters.storage import open_store
-from app.api import downloads, errors, event_streams, health, public_sources, streams
+from app.api import downloads, errors, event_streams, health, public_sources
 from app.api.addresses import Addresses
 from app.api.deps import BodyCut, Services
 from app.api.measure import Measure
 from app.api.middleware import Drain
 from app.api.openapi import describe_events
 from app.api.origins import LOCALHOST, Origins
+from app.api.streams import Streams
 from app.api.websocket.lines import Lines
 from app.domain.policy import UploadPolicy
 from app.protocol.deployment import claim_store
@@ -78,11 +79,10 @@ def build(settings: Settings, lines: Lines | None = None) -> ASGIApp:
         api.include_router(public_sources.router, prefix=prefix, include_in_schema=number == 0)
     for number, prefix in enumerate(event_streams.PREFIXES):
         api.include_router(event_streams.router, prefix=prefix, include_in_schema=number == 0)
-    api.include_router(streams.router)
     api.include_router(downloads.router)
     api.include_router(health.router)
     describe_events(api)
-    return Measure(Drain(_with_cors(api, settings.cors_origins)))
+    return Streams(Measure(Drain(_with_cors(api, settings.cors_origins))), api.state)
 
 
 def _with_cors(app: ASGIApp, origins: list[str]) -> ASGIApp:
@@ -104,7 +104,7 @@ async def _lifespan(api: FastAPI) -> AsyncIterator[None]:
     offload = Offload(settings.store_threads)
     store = await offload(open_store, wiring.storage(settings))
     location, calls = wiring.redis(settings), wiring.calls(settings)
-    redis = connect_async(location)
+    redis = Commands(location)
     ledger = AsyncRedisLedger(redis, calls)
     feed = RedisLiveFeed(location, calls.keys, redis)
     hub = Hub(feed, ledger)

@@ -40,7 +40,7 @@ class Addresses:
         return "ws" + self.base_url(connection).removeprefix("http")
 
     def _from_proxy(self, connection: HTTPConnection) -> bool:
-        if connection.client is None:
+        if connection.client is None or not self.trusted_proxies:
             return False
         try:
             address = ip_address(connection.client.host)

@@ -11,8 +11,6 @@ from importlib.resources import files
 from typing import Any
 
 from redis import Redis
-from redis.asyncio import Redis as AsyncRedis
-from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError, ResponseError
@@ -38,16 +36,12 @@ class RedisLocation:
 
 # A connection that went stale while idle is noticed by its first command; one repetition mends that. More would only add
 # to the time that a client waits while Redis is away (redis-py's own default is ten).
-_RETRIES = 1
+RETRIES = 1
 _RETRY_ON = (RedisConnectionError,)
 
 
 def connect(location: RedisLocation) -> Redis:
-    return Redis.from_url(location.url, health_check_interval=15, retry=Retry(NoBackoff(), _RETRIES, supported_errors=_RETRY_ON), **location.options)
-
-
-def connect_async(location: RedisLocation) -> AsyncRedis:
-    return AsyncRedis.from_url(location.url, health_check_interval=15, retry=AsyncRetry(NoBackoff(), _RETRIES, supported_errors=_RETRY_ON), **location.options)
+    return Redis.from_url(location.url, health_check_interval=15, retry=Retry(NoBackoff(), RETRIES, supported_errors=_RETRY_ON), **location.options)
 
 
 @cache
