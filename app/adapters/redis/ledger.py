@@ -152,6 +152,9 @@ class AsyncRedisLedger:
     async def receipt(self, owner: OwnerId, channel: ChannelId, event: SourceReceiving) -> None:
         await self._ask("PUBLISH", self._calls.keys.live(owner, channel), b"p " + event.to_json())
 
+    async def is_open(self, owner: OwnerId, channel: ChannelId) -> bool:
+        return bool(await self._ask("EXISTS", self._calls.keys.channel(owner, channel)))
+
     async def state(self, owner: OwnerId, channel: ChannelId) -> ChannelState | None:
         return await self._run(self._calls.state(owner, channel))
 
