@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar, cast
 
 from redis import Redis
 
+from app.adapters.redis.breaker import Breaker
 from app.adapters.redis.calls import Call, Calls, ledger_record
 from app.adapters.redis.client import script, unavailable
 from app.adapters.redis.commands import Commands
@@ -20,6 +21,8 @@ from app.domain.stages import Stage
 from app.ports import Claim, Due, LedgerRecord
 
 T = TypeVar("T")
+
+_PING_SECONDS = 60
 
 
 class RedisLedger:
@@ -86,26 +89,29 @@ class RedisLedger:
 
     def ping(self) -> None:
         with unavailable():
-            self._redis.ping()
+            self._redis.set(self._calls.keys.ping, b"", ex=_PING_SECONDS)
 
     def close(self) -> None:
         self._redis.close()
 
 
 class AsyncRedisLedger:
-    """Implements ports.AsyncLedger and ports.Channels."""
+    """Implements ports.AsyncLedger and ports.Channels. With a breaker, a frozen server costs one call its timeout and the others nothing."""
 
-    def __init__(self, redis: Commands, calls: Calls) -> None:
+    def __init__(self, redis: Commands, calls: Calls, breaker: Breaker | None = None) -> None:
         self._redis = redis
         self._calls = calls
+        self._breaker = breaker
+
+    async def _guarded(self, ask: Callable[[], Awaitable[Any]]) -> Any:
+        with unavailable():
+            return await (ask() if self._breaker is None else self._breaker(ask))
 
     async def _run(self, call: Call[T]) -> T:
-        with unavailable():
-            return call.parse(await self._redis.run(call.script, call.keys, call.args))
+        return call.parse(await self._guarded(lambda: self._redis.run(call.script, call.keys, call.args)))
 
     async def _ask(self, *command: str | int | bytes) -> Any:
-        with unavailable():
-            return await self._redis(*command)
+        return await self._guarded(lambda: self._redis(*command))
 
     async def accept(self, owner: OwnerId, record: InboxRecord, *, receiving: UploadId | None = None) -> bool:
         return await self._run(self._calls.accept(owner, record, receiving))
@@ -124,7 +130,7 @@ class AsyncRedisLedger:
         await self._run(self._calls.forget(owner, source))
 
     async def ping(self) -> None:
-        await self._ask("PING")
+        await self._ask("SET", self._calls.keys.ping, b"", "EX", _PING_SECONDS)
 
     async def register(self, owner: OwnerId, channel: ChannelId, *, explicit: bool, keep_open: bool | None = None, expect: int | None = None) -> Registration:
         return await self._run(self._calls.register(owner, channel, explicit=explicit, keep_open=keep_open, expect=expect))
@@ -176,4 +182,6 @@ class AsyncRedisLedger:
         return list(await self._ask("HVALS", self._calls.keys.progress(owner, channel)))
 
     async def close(self) -> None:
+        if self._breaker is not None:
+            await self._breaker.close()
         await self._redis.close()
