@@ -167,7 +167,6 @@ async def _lifespan(api: FastAPI) -> AsyncIterator[None]:
     )  # fmt: skip
     running = asyncio.gather(hub.run(), owed.run())
     gc.collect()
-    gc.set_threshold(10_000, 20, 20)  # a connect leaves much that stays and few cycles; to look as often as by default took a fifteenth of its CPU
     gc.freeze()  # what was made so far stays; a full collection over its 100,000 objects stops every upload for 0.03 to 0.2 s
     try:
         yield
