@@ -29,7 +29,9 @@ class CommandConnection(asyncio.Protocol):
         self._opened: Opened | None = None
         self._unsent: list[bytes] = []
         self._waiting: deque[tuple[asyncio.Future[Any], float]] = deque()
-        """In the order of the questions, each with its deadline."""
+        """In the order of the questions, each with the moment when it was asked."""
+        self._heard = 0.0
+        """When something came; answers come in order, so that was for the oldest one, or before it."""
         self._watchdog: asyncio.TimerHandle | None = None
 
     async def open(self, location: RedisLocation) -> None:
@@ -43,10 +45,10 @@ class CommandConnection(asyncio.Protocol):
         if not self._unsent:
             self._loop.call_soon(self._flush)
         self._unsent.append(hiredis.pack_command(command))  # type: ignore[arg-type]  # its stub names a tuple of one
-        deadline = self._loop.time() + self._timeout
-        self._waiting.append((answer, deadline))
+        now = self._loop.time()
+        self._waiting.append((answer, now))
         if self._watchdog is None:
-            self._watchdog = self._loop.call_at(deadline, self._look)
+            self._watchdog = self._loop.call_at(now + self._timeout, self._look)
         return answer
 
     def drop(self) -> None:
@@ -58,6 +60,7 @@ class CommandConnection(asyncio.Protocol):
             self._opened.transport.write(b"".join(unsent))
 
     def data_received(self, data: bytes) -> None:
+        self._heard = self._loop.time()
         try:
             self._reader.feed(data)
             while (answer := self._reader.gets()) is not False:
@@ -78,7 +81,7 @@ class CommandConnection(asyncio.Protocol):
         self._watchdog = None
         if not self._waiting:
             return
-        _, deadline = self._waiting[0]
+        deadline = max(self._waiting[0][1], self._heard) + self._timeout
         if deadline > self._loop.time():
             self._watchdog = self._loop.call_at(deadline, self._look)
         else:

@@ -115,6 +115,23 @@ async def test_a_late_answer_is_an_error_for_all_who_wait_and_is_not_asked_again
     assert server.asked == [b"a", b"b", b"c", b"d"]
 
 
+async def test_an_answer_that_keeps_coming_is_not_late(server):
+    """A page of history over a slow link, say."""
+    commands = Commands(RedisLocation(server.url, 1))
+    await commands("ECHO", "a")
+    server.silent = True
+    asking = asyncio.create_task(commands("ECHO", "abc"))
+    while server.asked != [b"a", b"abc"]:
+        await asyncio.sleep(0.001)
+    for piece in (b"$3\r\n", b"a", b"bc", b"\r\n"):
+        await asyncio.sleep(0.3)  # all of them take longer than the timeout
+        for writer in server._writers:
+            writer.write(piece)
+    assert await asking == b"abc"
+    assert server.asked == [b"a", b"abc"]
+    await commands.close()
+
+
 async def test_a_loop_that_was_held_up_reads_before_it_says_that_nothing_came(server, commands):
     await commands("ECHO", "a")
     asking = asyncio.create_task(commands("ECHO", "b"))
