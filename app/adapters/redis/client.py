@@ -38,17 +38,17 @@ class RedisLocation:
 
 # A connection that went stale while idle is noticed by its first command; one repetition mends that. More would only add
 # to the time that a client waits while Redis is away (redis-py's own default is ten).
-RETRIES = 1
+_RETRIES = 1
 _RETRY_ON = (RedisConnectionError,)
 
 
 def connect(location: RedisLocation) -> Redis:
-    return Redis.from_url(location.url, health_check_interval=15, retry=Retry(NoBackoff(), RETRIES, supported_errors=_RETRY_ON), **location.options)
+    return Redis.from_url(location.url, health_check_interval=15, retry=Retry(NoBackoff(), _RETRIES, supported_errors=_RETRY_ON), **location.options)
 
 
 def connect_async(location: RedisLocation) -> AsyncRedis:
     """For libraries that want a client of redis-py; ours is commands.py."""
-    return AsyncRedis.from_url(location.url, health_check_interval=15, retry=AsyncRetry(NoBackoff(), RETRIES, supported_errors=_RETRY_ON), **location.options)
+    return AsyncRedis.from_url(location.url, health_check_interval=15, retry=AsyncRetry(NoBackoff(), _RETRIES, supported_errors=_RETRY_ON), **location.options)
 
 
 @cache

@@ -10,7 +10,7 @@ from typing import Any
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError
 
-from app.adapters.redis.client import RETRIES, RedisLocation, script
+from app.adapters.redis.client import RedisLocation, script
 from app.adapters.redis.command_connection import CommandConnection
 
 
@@ -27,16 +27,10 @@ class Commands:
         self._is_closed = False
 
     async def __call__(self, *command: str | int | bytes) -> Any:
-        for left in reversed(range(RETRIES + 1)):
-            connection = self._connection
-            if connection is None or not connection.is_open:
-                connection = await self._open()
-            try:
-                return await connection.ask(*command)
-            except RedisConnectionError:
-                if not left:
-                    raise
-        raise AssertionError
+        try:
+            return await (await self._connected()).ask(*command)
+        except RedisConnectionError:
+            return await (await self._connected()).ask(*command)
 
     async def run(self, name: str, keys: list[str], args: list[str | int | bytes]) -> Any:
         """A script of lua/."""
@@ -45,14 +39,22 @@ class Commands:
         except NoScriptError:  # the server is new, or began anew; with the text it keeps the script
             return await self("EVAL", script(name), len(keys), *keys, *args)
 
-    async def _open(self) -> CommandConnection:
-        """Whoever needs it meanwhile waits for the same one."""
+    async def _connected(self) -> CommandConnection:
+        """Whoever needs a new one meanwhile waits for the same."""
+        if self._connection is not None and self._connection.is_open:
+            return self._connection
         if self._is_closed:
             raise RedisConnectionError("the process stops")
         if self._opening is None:
             self._opening = asyncio.create_task(self._connect())
             self._opening.add_done_callback(self._opened)
-        return await asyncio.shield(self._opening)
+        opening = self._opening
+        try:
+            return await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            if opening.cancelled():  # by `close`, and not whoever waits
+                raise RedisConnectionError("the process stops") from None
+            raise
 
     async def _connect(self) -> CommandConnection:
         connection = CommandConnection(self._location.timeout_seconds)

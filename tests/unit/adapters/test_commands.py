@@ -183,6 +183,15 @@ async def test_who_gives_up_while_the_connection_is_opened_hinders_nobody(comman
     assert await asking[1] == b"1"
 
 
+async def test_closing_fails_who_waits_for_a_connection(server):
+    commands = Commands(RedisLocation(server.url, 20))
+    asking = asyncio.create_task(commands("ECHO", "a"))
+    await asyncio.sleep(0)
+    await commands.close()
+    with pytest.raises(RedisConnectionError):
+        await asking
+
+
 async def test_closing_fails_what_waits_and_what_comes_later(server):
     commands = Commands(RedisLocation(server.url, 20))
     await commands("ECHO", "a")
