@@ -21,7 +21,8 @@ import pytest
 
 from app.adapters.folder import FolderObjectStore
 from app.adapters.redis.calls import Calls, Terms
-from app.adapters.redis.client import RedisLocation, connect, connect_async
+from app.adapters.redis.client import RedisLocation, connect
+from app.adapters.redis.commands import Commands
 from app.adapters.redis.keys import Keyspace
 from app.adapters.redis.ledger import AsyncRedisLedger, RedisLedger
 from app.domain.errors import FAILURES, Conflict, Unavailable
@@ -579,7 +580,7 @@ class Office:
         asyncio.run(self._run(call, step, after=after))
 
     async def _run(self, call: str, step: str, *, after: bool) -> None:
-        ledger = AsyncRedisLedger(connect_async(RedisLocation(self.house.valkey.url)), Calls(Keyspace("t:"), Terms(grace_seconds=0.01)))
+        ledger = AsyncRedisLedger(Commands(RedisLocation(self.house.valkey.url)), Calls(Keyspace("t:"), Terms(grace_seconds=0.01)))
         offload = Offload(2)
         where, when = (STEPS | OFFICE_STEPS).get(step, ("", lambda *_: False))
         store: Any = Stops(self.house.parts.store, when if where == "store" else lambda *_: False, Died, after=after)
