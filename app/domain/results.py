@@ -38,6 +38,22 @@ class Warned(Stored):
     message: str = ""
 
 
+class Heading(Stored):
+    """One line of a document's outline."""
+
+    title: str
+    level: int
+    """From 1."""
+    page: int | None = None
+
+
+class Size(Stored):
+    """Pixels."""
+
+    width: int
+    height: int
+
+
 class Moment(Stored):
     """One line of a source's timeline."""
 
@@ -64,12 +80,23 @@ class RunResult(Stored):
     declared_media_type: str | None = None
     sha256: str | None = None
     pages: int | None = None
+    width: int | None = None
+    height: int | None = None
+    frames: int | None = None
+    duration_seconds: float | None = None
     encoding: str | None = None
+    language: str | None = None
     document: dict[str, str] = Field(default_factory=dict)
     """Title, author, … as the document itself says."""
+    outline: list[Heading] = Field(default_factory=list)
+    details: dict[str, Any] = Field(default_factory=dict)
+    """What else the processor found."""
     text: Text | None = None
+    thumbnail: Size | None = None
+    """Of the artifact `thumbnail`."""
     warnings: list[Warned] = Field(default_factory=list)
     processor: str | None = None
+    processor_version: str | None = None
     timings_ms: dict[str, float] = Field(default_factory=dict)
     artifacts: dict[str, Artifact] = Field(default_factory=dict)
     tags: list[dict[str, Any]] = Field(default_factory=list)

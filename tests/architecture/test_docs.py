@@ -137,7 +137,7 @@ def test_examples_fit_their_schema(example: dict[str, Any]) -> None:
 # ------------------------------------------------------------------------------------------------ errors
 
 
-TREES = [ast.parse(path.read_text()) for folder in ("app", "worker") for path in sorted((ROOT / folder).rglob("*.py"))]
+TREES = [ast.parse(path.read_text()) for folder in ("app", "worker", "clients/plugin/src") for path in sorted((ROOT / folder).rglob("*.py"))]
 
 
 def error_classes() -> dict[str, ast.ClassDef]:
@@ -196,6 +196,10 @@ def test_every_failure_is_told_with_its_text_and_whether_to_retry() -> None:
 
 def test_every_warning_has_its_row() -> None:
     warned = {value for name, call in calls() if name == "Warned" for keyword in call.keywords if keyword.arg == "code" for value in strings(keyword.value)}
+    for tree in TREES:
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "warn":
+                warned |= strings(node.args[0])
     assert codes_in("Warnings", 0) == warned
 
 

@@ -13,8 +13,10 @@ from app.domain.results import Artifact, Warned
 from app.domain.source import InboxRecord
 from app.domain.stages import BEGINS_AT, Stage, overall
 from app.ports import Fetcher, Ledger, ObjectStore
+from headrace_plugin import Limits, Thumbnail
+from worker.isolation.answer import Answer
+from worker.isolation.parser import Parser, Request
 from worker.pipeline.lease import Heartbeat
-from worker.processors.base import Extracted
 
 _PROGRESS_SECONDS = 0.25
 """Progress is told four times a second at the most."""
@@ -31,8 +33,9 @@ class Findings:
     size: int = 0
     media_type: str = "application/octet-stream"
     sha256: str = ""
-    extracted: Extracted = field(default_factory=Extracted)
-    processor: str | None = None
+    answer: Answer = field(default_factory=Answer)
+    """What was read out of it."""
+    thumbnail: Thumbnail | None = None
     artifacts: dict[str, Artifact] = field(default_factory=dict)
     warnings: list[Warned] = field(default_factory=list)
 
@@ -49,7 +52,7 @@ class StageContext:
 
     def __init__(
         self, *, owner: OwnerId, record: InboxRecord, fence: Fence, attempt: int, progress: int, store: ObjectStore, ledger: Ledger,
-        fetcher: Fetcher, scratch: Path, max_bytes: int, heartbeat: Heartbeat,
+        fetcher: Fetcher, parser: Parser, limits: Limits, scratch: Path, max_bytes: int, heartbeat: Heartbeat,
     ) -> None:  # fmt: skip
         self.owner = owner
         self.record = record
@@ -58,7 +61,12 @@ class StageContext:
         self.store = store
         self.ledger = ledger
         self.fetcher = fetcher
+        self.parser = parser
+        self.limits = limits
         self.scratch = scratch
+        self.made = scratch / "made"
+        """What the reading wrote."""
+        self.made.mkdir()
         self.max_bytes = max_bytes
         self.found = Findings(filename=record.filename, size=record.size or 0, object_key=object_key(owner, record.upload))
         self.timings_ms: dict[str, float] = {}
@@ -69,7 +77,7 @@ class StageContext:
 
     def milestone(self, message: str, stage: Stage | None = None) -> None:
         """Tell the channel for good. Raises Unavailable."""
-        self._heartbeat.check()
+        self.check()
         self._seq += 1
         self._least = max(self._least, BEGINS_AT[stage] if stage else 0)
         event = SourceProcessing(
@@ -78,19 +86,30 @@ class StageContext:
         )  # fmt: skip
         self.ledger.append(self.owner, self.record, event, fence=self.fence, attempt=self.attempt, seq=self._seq, stage=stage)
 
-    def progress(self, stage: Stage, message: str, percent: int) -> None:
-        """Tell whoever listens that so many percent of the stage are done. Cheap to call often."""
+    def check(self) -> None:
+        """Raises what says that the work is to stop. Costs nothing; for whoever works long without telling anything."""
         self._heartbeat.check()
+
+    def request(self) -> Request:
+        """What is asked of the parser."""
+        found = self.found
+        return Request(found.file, found.media_type, self.made, filename=found.filename, limits=self.limits, options=self.record.options)
+
+    def progress(self, stage: Stage, message: str, done: int, total: int = 100, unit: str = "percent") -> None:
+        """Tell whoever listens that so much of the stage is done. Cheap to call often."""
+        self.check()
         now = time.monotonic()
         if now - self._told_at < _PROGRESS_SECONDS:
             return
         self._told_at = now
+        percent = max(0, min(100, done * 100 // total)) if total > 0 else 0
         whole = overall(stage, percent)
         if whole < self._least:
             return  # an attempt before this one came further; readers were told
         self._least = whole
+        counted = {} if unit == "percent" else {"done": done, "total": total, "unit": unit}
         event = SourceProgress(
             source_uuid=self.record.source_uuid, run=self.record.run, message=message, type=self.record.kind, attempt=self.attempt, stage=stage,
-            progress=whole, stage_progress=max(0, min(100, percent)),
+            progress=whole, stage_progress=percent, **counted,
         )  # fmt: skip
         self.ledger.progress(self.owner, self.record, event, fence=self.fence)

@@ -3,7 +3,7 @@
     inbox record      nothing there: it was announced and is over
     ended already?    then only the announcement is missing
     claim             a lease, a fence, an attempt; busy or over: leave it
-    stages            fetch → sniff → checksum → extract → store; each tells the channel
+    stages            fetch → guard → sniff → scan → checksum → extract → thumbnail → store; each tells the channel
     COMMIT            result.json, create-only: the first one wins, for ever
     FINISH            the terminal event, from the committed result
     inbox away        only after the end was said
@@ -17,30 +17,36 @@ import logging
 import tempfile
 import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from types import ModuleType
 
 from app.domain.errors import ProcessingFailed, Unavailable
 from app.domain.ids import Fence, OwnerId, SourceId, new_fence
 from app.domain.lease import is_provably_dead, this_worker
-from app.domain.results import PREVIEW_CHARACTERS, Moment, RunResult, Text, acceptance, carried, failed
+from app.domain.results import Heading, Moment, RunResult, Size, acceptance, carried, failed
 from app.domain.source import InboxRecord, State
-from app.domain.stages import Stage
 from app.ports import Claim, Fetcher, Ledger, ObjectStore
 from app.protocol import erase, inbox
 from app.protocol.announce import Announcer
 from app.protocol.commit import commit, discard
 from app.protocol.outcome import outcome
+from headrace_plugin import Limits
+from worker.isolation.inline import Inline
+from worker.isolation.parser import Parser
 from worker.pipeline.context import StageContext
 from worker.pipeline.lease import Heartbeat, LeaseLost
-from worker.pipeline.stages import checksum, extract, fetch, sniff, store
+from worker.pipeline.stages.checksum import Checksum
+from worker.pipeline.stages.extract import Extract
+from worker.pipeline.stages.fetch import Fetch
+from worker.pipeline.stages.sniff import Sniff
+from worker.pipeline.stages.store import Store
+from worker.pipeline.stages.thumbnail import Thumbnail
+from worker.pipeline.step import Step
 
 log = logging.getLogger(__name__)
 
-STAGES: tuple[tuple[Stage, ModuleType], ...] = (
-    (Stage.FETCH, fetch), (Stage.SNIFF, sniff), (Stage.CHECKSUM, checksum), (Stage.EXTRACT, extract), (Stage.STORE, store),
-)  # fmt: skip
+fetch, sniff, checksum, extract, thumbnail, store = Fetch(), Sniff(), Checksum(), Extract(), Thumbnail(), Store()
+STAGES: tuple[Step, ...] = (fetch, sniff, checksum, extract, thumbnail, store)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +60,10 @@ class Parts:
     scratch: Path
     max_upload_bytes: int
     lease_seconds: float
+    parser: Parser = field(default_factory=Inline)
+    limits: Limits = field(default_factory=Limits)
+    """Of one reading."""
+    stages: tuple[Step, ...] = STAGES
     timeouts: tuple[type[BaseException], ...] = ()
     """What the task runner raises into the work when its time is over."""
 
@@ -144,15 +154,15 @@ def _work(parts: Parts, owner: OwnerId, record: InboxRecord, fence: Fence, claim
     with tempfile.TemporaryDirectory(prefix="headrace-", dir=parts.scratch) as scratch:
         context = StageContext(
             owner=owner, record=record, fence=fence, attempt=claim.attempt, progress=claim.progress, store=parts.store, ledger=parts.ledger,
-            fetcher=parts.fetcher, scratch=Path(scratch), max_bytes=parts.max_upload_bytes, heartbeat=heartbeat,
+            fetcher=parts.fetcher, parser=parts.parser, limits=parts.limits, scratch=Path(scratch), max_bytes=parts.max_upload_bytes, heartbeat=heartbeat,
         )  # fmt: skip
         failures: tuple[type[BaseException], ...] = (ProcessingFailed, *parts.timeouts)
         try:
             context.milestone("Worker lost. Starting again" if claim.lost else "Source received. Starting to processing")
-            for stage, module in STAGES:
+            for step in parts.stages:
                 started = time.perf_counter()
-                module.run(context)
-                context.timings_ms[stage] = round((time.perf_counter() - started) * 1000, 1)
+                step.run(context)
+                context.timings_ms[step.stage] = round((time.perf_counter() - started) * 1000, 1)
         except failures as error:
             code = error.code if isinstance(error, ProcessingFailed) else "timeout"
             log.info("source %s failed: %s: %s", record.source_uuid, code, error)
@@ -176,7 +186,7 @@ def _failure(parts: Parts, context: StageContext, code: str) -> RunResult:
 
 def _success(context: StageContext) -> RunResult:
     found, record = context.found, context.record
-    text = found.extracted.text
+    answer, extracted = found.answer, found.answer.extracted
     return RunResult(
         **carried(record) | {"filename": found.filename, "size": found.size},
         fence=context.fence,
@@ -184,17 +194,24 @@ def _success(context: StageContext) -> RunResult:
         state=State.SUCCEEDED,
         media_type=found.media_type,
         sha256=found.sha256,
-        pages=found.extracted.pages,
-        encoding=found.extracted.encoding,
-        document=found.extracted.document,
-        text=Text(
-            characters=len(text), words=len(text.split()), truncated=found.extracted.truncated, preview=text[:PREVIEW_CHARACTERS]
-        ) if "text" in found.artifacts else None,
-        warnings=[*found.warnings, *found.extracted.warnings],
-        processor=found.processor,
+        pages=extracted.pages,
+        width=extracted.width,
+        height=extracted.height,
+        frames=extracted.frames,
+        duration_seconds=extracted.duration_seconds,
+        encoding=extracted.encoding,
+        language=extracted.language,
+        document=dict(extracted.document),
+        outline=[Heading(title=each.title, level=each.level, page=each.page) for each in extracted.outline],
+        details=dict(extracted.details),
+        text=answer.text if "text" in found.artifacts else None,
+        thumbnail=Size(width=found.thumbnail.width, height=found.thumbnail.height) if "thumbnail" in found.artifacts and found.thumbnail else None,
+        warnings=[*found.warnings, *answer.warnings],
+        processor=answer.processor,
+        processor_version=answer.version,
         timings_ms=context.timings_ms,
         artifacts=found.artifacts,
-    )  # fmt: skip
+    )
 
 
 def _with_timeline(parts: Parts, owner: OwnerId, result: RunResult) -> RunResult:
