@@ -31,8 +31,8 @@ from app.protocol.announce import Announcer
 from app.protocol.commit import commit, discard
 from app.protocol.outcome import outcome
 from headrace_plugin import Limits
-from worker.isolation.inline import Inline
 from worker.isolation.parser import Parser
+from worker.isolation.parser_host import ParserHost
 from worker.pipeline.context import StageContext
 from worker.pipeline.lease import Heartbeat, LeaseLost
 from worker.pipeline.stages.checksum import Checksum
@@ -60,7 +60,7 @@ class Parts:
     scratch: Path
     max_upload_bytes: int
     lease_seconds: float
-    parser: Parser = field(default_factory=Inline)
+    parser: Parser = field(default_factory=ParserHost)
     limits: Limits = field(default_factory=Limits)
     """Of one reading."""
     stages: tuple[Step, ...] = STAGES
