@@ -138,6 +138,7 @@ class _Host:
             )  # fmt: skip
         self.close = weakref.finalize(self, _end, process, ours)
         """Once; also when nobody has this host any longer."""
+        self.pid = process.pid
         self._control = ours
         self._said = b""
         self._is_ready = False
