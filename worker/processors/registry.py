@@ -12,7 +12,7 @@ from importlib.metadata import entry_points
 from typing import Any, Final
 
 from headrace_plugin import ENTRY_POINTS
-from worker.processors.base import Extracted, Processor, Reading, Unsupported
+from worker.processors.base import Processor
 from worker.processors.pdf import PdfProcessor
 from worker.processors.text import TextProcessor
 
@@ -30,15 +30,6 @@ class Registry:
     def reading(self, media_type: str) -> list[Processor]:
         """Those that take the media type."""
         return [each for each in self.processors if any(fnmatchcase(media_type, pattern) for pattern in each.media_types)]
-
-    def process(self, reading: Reading) -> tuple[Processor, Extracted] | None:
-        """Who read it, and what was found; None when nobody reads such files. Raises what a processor raises, but Unsupported."""
-        for processor in self.reading(reading.media_type):
-            try:
-                return processor, processor.process(reading)
-            except Unsupported:
-                reading.reset()
-        return None
 
 
 def installed() -> list[Processor]:
