@@ -105,6 +105,8 @@ class Settings(BaseModel):
     attempts: int = Field(3, ge=1, le=20, description="How often a run is tried when its worker dies.")
     grace_seconds: float = Field(10, ge=0.1, description="A run that nobody claimed for so long is enqueued again.")
     task_timeout_seconds: int = Field(300, ge=5, description="A run that works for so long ends as `timeout`.")
+    clamd_url: str | None = Field(None, description="`tcp://host:3310` or `unix:///path`: every document is scanned by clamd. Away: nothing is processed.")
+    clamd_timeout_seconds: float = Field(150, gt=0, description="How long one scan may take. More than clamd's MaxScanTime.")
     processors_file: Path | None = Field(None, description="Processors that are commands or HTTP endpoints (docs/plugins.md).")
     reading_memory_bytes: int = Field(1024**3, ge=128 * 1024**2, description="Address space of the process that reads one document.")
     reading_cpu_seconds: int = Field(30, ge=1, le=3600, description="CPU time that it may take.")

@@ -8,6 +8,7 @@ import threading
 from pathlib import Path
 
 from app import wiring
+from app.adapters.clamd import Clamd
 from app.adapters.http_fetch import FetchPolicy, GuardedFetcher
 from app.adapters.redis.client import connect
 from app.adapters.redis.ledger import RedisLedger
@@ -17,7 +18,7 @@ from app.settings import Settings, SettingsError, load
 from headrace_plugin import Limits
 from worker.guards.limits import Unpacked
 from worker.isolation.parser_host import ParserHost
-from worker.pipeline.run import Parts
+from worker.pipeline.run import STAGES, Parts, scanned
 from worker.processors import named
 
 _REDIS_SECONDS = 5.0
@@ -45,6 +46,7 @@ def make(settings: Settings, *, timeouts: tuple[type[BaseException], ...] = ()) 
         scratch=scratch,
         max_upload_bytes=min(settings.max_upload_bytes, settings.scratch_bytes or settings.max_upload_bytes),
         lease_seconds=settings.lease_seconds,
+        stages=STAGES if settings.clamd_url is None else scanned(_clamd(settings.clamd_url, settings.clamd_timeout_seconds)),
         parser=ParserHost(_named(settings)),
         limits=_limits(settings),
         unpacked=Unpacked(
@@ -52,6 +54,13 @@ def make(settings: Settings, *, timeouts: tuple[type[BaseException], ...] = ()) 
         ),
         timeouts=timeouts,
     )
+
+
+def _clamd(url: str, timeout_seconds: float) -> Clamd:
+    try:
+        return Clamd(url, timeout_seconds=timeout_seconds)
+    except ValueError as error:
+        raise SettingsError(f"HEADRACE_CLAMD_URL: {error}") from error
 
 
 def _named(settings: Settings) -> Path | None:
