@@ -9,7 +9,7 @@ from typing import Any, Final
 from fastapi import APIRouter, Request, Response
 
 from app.api import stored
-from app.api.deps import Owner, Services, TheServices
+from app.api.deps import Reader, Services, TheServices
 from app.api.openapi import PROBLEMS
 from app.domain.errors import NotFound
 from app.domain.events import Outcome
@@ -27,7 +27,7 @@ NAMES: Final = {
 }
 
 router = APIRouter(tags=["downloads"])
-of_source = APIRouter(tags=["sources"], responses={status: PROBLEMS[status] for status in (401, 404, 503)})
+of_source = APIRouter(tags=["sources"], responses={status: PROBLEMS[status] for status in (401, 403, 404, 503) if status in PROBLEMS})
 """To be served below each prefix of the sources."""
 
 
@@ -39,18 +39,18 @@ async def download(token: str, request: Request, services: TheServices) -> Respo
 
 
 @of_source.get("/{source}/result", response_model=Outcome)
-async def result(source: str, owner: Owner, services: TheServices) -> Response:
+async def result(source: str, reader: Reader, services: TheServices) -> Response:
     """What the latest run that ended came to, with all of its outline; 404 when it failed. The links in it are new."""
-    found = await services.sources.latest(owner, source_id(source, "id"))
+    found = await services.sources.latest(reader.owner, source_id(source, "id"))
     if found.state is not State.SUCCEEDED:
         raise NotFound(detail="the run ended without a result")
-    outcome = services.sources.announcer.outcome(owner, found, outline_lines=None)
+    outcome = services.sources.announcer.outcome(reader.owner, found, outline_lines=None)
     return Response(outcome.to_json(), media_type="application/json", headers={"Cache-Control": "private, no-store"})
 
 
 def _by_name(name: str) -> Callable[..., Coroutine[Any, Any, Response]]:
-    async def of(source: str, request: Request, owner: Owner, services: TheServices) -> Response:
-        return await _artifact(request, services, await services.sources.latest(owner, source_id(source, "id")), name)
+    async def of(source: str, request: Request, reader: Reader, services: TheServices) -> Response:
+        return await _artifact(request, services, await services.sources.latest(reader.owner, source_id(source, "id")), name)
 
     return of
 
