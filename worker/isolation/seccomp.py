@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import os
 import platform
 import struct
 import sys
@@ -47,6 +48,14 @@ def program(machine: str) -> bytes:
     lines += [(_JUMP_EQUAL, len(numbers) - index, 0, number) for index, number in enumerate(numbers)]
     lines += [(_RETURN, 0, 0, _ALLOW), (_RETURN, 0, 0, _DENY)]
     return b"".join(struct.pack("=HBBI", *line) for line in lines)
+
+
+def works() -> bool:
+    """Whether `confine` would; tried in a process of its own."""
+    pid = os.fork()
+    if pid == 0:
+        os._exit(0 if confine() else 1)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
 
 
 def confine() -> bool:
