@@ -8,6 +8,9 @@ BIN := .venv/bin
 RUN := .venv/.run
 DEV := .venv/.dev
 COMPILE := uv pip compile --universal --python-version 3.11 --generate-hashes --no-annotate --custom-compile-command 'make pins' --quiet pyproject.toml
+# What plug-ins are written against, from this tree: nothing is downloaded for it, its build tool is one of the pins.
+PLUGIN := clients/plugin
+INSTALL_PLUGIN := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-index --no-build-isolation --editable $(PLUGIN)
 CORPUS := ../shared/corpus
 
 .DEFAULT_GOAL := help
@@ -65,12 +68,14 @@ help: ## this list
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo 'make: $(PYTHON) has no venv; on Debian and Ubuntu: apt install python3-venv' >&2; exit 1; }
 	@$(PYTHON) -m venv .venv
 
-$(RUN): requirements/run.txt | .venv/bin/python
+$(RUN): requirements/run.txt $(PLUGIN)/pyproject.toml | .venv/bin/python
 	@echo 'installing (once) …'
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary :all: --require-hashes -r requirements/run.txt
+	@$(INSTALL_PLUGIN)
 	@touch $@
 
-$(DEV): requirements/dev.txt | .venv/bin/python
+$(DEV): requirements/dev.txt $(PLUGIN)/pyproject.toml | .venv/bin/python
 	@echo 'installing the tools of development (once) …'
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary :all: --require-hashes -r requirements/dev.txt
+	@$(INSTALL_PLUGIN)
 	@touch $@ $(RUN)

@@ -95,6 +95,8 @@ def build(settings: Settings, lines: Lines | None = None) -> ASGIApp:
         api.include_router(public_sources.router, prefix=prefix, include_in_schema=number == 0)
     for number, prefix in enumerate(event_streams.PREFIXES):
         api.include_router(event_streams.router, prefix=prefix, include_in_schema=number == 0)
+    for number, prefix in enumerate(public_sources.PREFIXES):
+        api.include_router(downloads.of_source, prefix=prefix, include_in_schema=number == 0)
     for number, prefix in enumerate(webhooks.PREFIXES):
         api.include_router(webhooks.router, prefix=prefix, include_in_schema=number == 0)
     for number, prefix in enumerate(tokens.PREFIXES):

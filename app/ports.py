@@ -3,7 +3,7 @@
 ObjectStore, Fetcher and Ledger are synchronous: boto3 is, and a worker is. The API calls the store through one bounded
 `offload` (services/offload.py) and has an asynchronous twin of the ledger. Implementations are safe for use by many threads.
 
-More than 350 lines: all ports stand in one place, to be read in one go, and most of it is their promises.
+More than 350 lines: the one page on which all of it is read, and most of that is prose.
 """
 
 from __future__ import annotations
@@ -377,6 +377,17 @@ class Fetcher(Protocol):
 
         Raises ProcessingFailed: url_refused (scheme, port, address, userinfo), fetch_failed (anything the other side did),
         too_large (over `max_bytes`, by promise or in fact), timeout (the total deadline); also while chunks are taken.
+        """
+
+
+class Scanner(Protocol):
+    """Looks for viruses."""
+
+    def scan(self, path: Path, alive: Callable[[int], None]) -> str | None:
+        """The name of what infects the file; None when it is clean. Never None without a verdict.
+
+        `alive` is called several times a second with the bytes that were sent, and may raise to stop. Raises Unavailable without a
+        verdict; ProcessingFailed for what will never get one: bomb (given up on), unscanned (longer than it takes).
         """
 
 

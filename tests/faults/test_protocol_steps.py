@@ -40,6 +40,7 @@ from app.services.offload import Offload
 from app.services.owed import Owed
 from app.services.runs import Runs
 from tests.servers import Valkey, eventually
+from worker.isolation.inline import Inline
 from worker.pipeline import run as pipeline
 from worker.pipeline.run import Parts, process
 from worker.reconcile.reconciler import Reconciler
@@ -128,7 +129,7 @@ def house(tmp_path: Path) -> Iterator[House]:
         scratch.mkdir()
         store = FolderObjectStore(tmp_path / "store")
         announcer = Announcer(["s" * 32], timedelta(days=1), lambda: datetime.now(UTC))
-        yield House(Parts(store, ledger, NoFetcher(), announcer, scratch, 1 << 30, lease_seconds=30, outage_seconds=0), valkey)
+        yield House(Parts(store, ledger, NoFetcher(), announcer, scratch, 1 << 30, lease_seconds=30, outage_seconds=0, parser=Inline()), valkey)
         ledger.close()
         store.close()
 

@@ -16,7 +16,7 @@ from typing import BinaryIO, Final
 
 from charset_normalizer import from_bytes
 
-from worker.processors.base import TEXT_LIMIT_CHARACTERS
+from worker.processors.base import Limits
 
 SAMPLE_BYTES: Final = 64 * 1024
 LAST_RESORT: Final = "cp1252"
@@ -48,7 +48,7 @@ class Decoded:
     truncated: bool
 
 
-def decode(path: Path, *, limit: int = TEXT_LIMIT_CHARACTERS) -> Decoded:
+def decode(path: Path, *, limit: int = Limits().text_characters) -> Decoded:
     """The first `limit` characters, free of lone surrogates. Any bytes decode; a few times `limit` of memory, whatever the size."""
     with path.open("rb") as file:
         head = file.read(SAMPLE_BYTES)

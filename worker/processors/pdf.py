@@ -13,18 +13,12 @@ import pypdfium2
 from pypdfium2 import raw
 
 from app.domain import media
-from app.domain.errors import ProcessingFailed
-from app.domain.results import Warned
-from worker.processors.base import TEXT_LIMIT_CHARACTERS, Extracted, Progress
+from worker.processors.base import BuiltIn, Extracted, Failed, Reading
 
 # They have no annotations.
 _pdfium: Any = pypdfium2
 _raw: Any = raw
 _Document = Any
-
-PAGES_LIMIT: Final = 5000
-"""Pages beyond are counted, but not read (warning `truncated`)."""
-PAGE_BREAK: Final = "\f"
 
 _SAID_LIMIT_CHARACTERS: Final = 1000
 _SAYS: Final = {"title": "Title", "author": "Author", "subject": "Subject", "creator": "Creator", "producer": "Producer"}
@@ -36,18 +30,17 @@ _DATE: Final = re.compile(r"(?:D:)?(\d{4})(\d\d)?(\d\d)?(\d\d)?(\d\d)?(\d\d)?(?:
 _CLEAN: Final = dict.fromkeys(range(32), " ") | {ord("\n"): "\n", ord("\t"): "\t", ord("\r"): None, 0x02: None, 0xFFFE: None, 0xFFFF: None}
 
 
-class PdfProcessor:
+class PdfProcessor(BuiltIn):
     name = "pdf"
     media_types: tuple[str, ...] = (media.PDF,)
 
-    def extract(self, path: Path, media_type: str, progress: Progress) -> Extracted:  # noqa: ARG002 - the interface's; there is one PDF
-        with _open(path) as document:
+    def process(self, reading: Reading) -> Extracted:
+        with _open(reading.path) as document:
             pages = len(document)
             if not pages:
-                raise ProcessingFailed("malformed", "no pages")
-            text, warnings = _text(document, pages, progress)
-            truncated = any(warning.code == "truncated" for warning in warnings)
-            return Extracted(text=text, pages=pages, truncated=truncated, document=_said(document), warnings=warnings)
+                raise Failed("malformed", "no pages")
+            _read(document, pages, reading)
+            return Extracted(pages=pages, document=_said(document))
 
 
 def _open(path: Path) -> _Document:
@@ -60,34 +53,27 @@ def _open(path: Path) -> _Document:
     if code == _raw.FPDF_ERR_FILE:
         raise FileNotFoundError(path)
     encrypted = code in {_raw.FPDF_ERR_PASSWORD, _raw.FPDF_ERR_SECURITY}
-    raise ProcessingFailed("encrypted" if encrypted else "malformed", f"PDFium error {code}")
+    raise Failed("encrypted" if encrypted else "malformed", f"PDFium error {code}")
 
 
-def _text(document: _Document, pages: int, progress: Progress) -> tuple[str, list[Warned]]:
-    kept: list[str] = []
-    length, broken = 0, 0
-    for index in range(min(pages, PAGES_LIMIT)):
+def _read(document: _Document, pages: int, reading: Reading) -> None:
+    broken, silent = 0, True
+    for index in range(pages):
         try:
             page = _page(document, index)
         except _pdfium.PdfiumError:
             page, broken = "", broken + 1
-        kept.append(page)
-        length += len(page) + len(PAGE_BREAK)
-        progress(100 * (index + 1) // pages)
-        if length > TEXT_LIMIT_CHARACTERS:
+        silent = silent and not page.strip()
+        goes_on = reading.write_page(page)
+        reading.progress(index + 1, pages, "pages")
+        if not goes_on:
             break
     if broken == pages:
-        raise ProcessingFailed("malformed", "no page can be read")
-    text = PAGE_BREAK.join(kept)
-    warnings = []
-    if len(kept) < pages or len(text) > TEXT_LIMIT_CHARACTERS:
-        text = text[:TEXT_LIMIT_CHARACTERS]
-        warnings.append(Warned(code="truncated", message=f"Only the first {len(text)} characters, of {len(kept)} pages, were kept"))
+        raise Failed("malformed", "no page can be read")
     if broken:
-        warnings.append(Warned(code="malformed", message=f"{broken} of {pages} pages cannot be read"))
-    if not text.strip():
-        warnings.append(Warned(code="no_text", message="No page has text: scanned, or drawn"))
-    return text, warnings
+        reading.warn("malformed", f"{broken} of {pages} pages cannot be read")
+    if silent:
+        reading.warn("no_text", "No page has text: scanned, or drawn")
 
 
 def _page(document: _Document, index: int) -> str:

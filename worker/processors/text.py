@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from app.domain import media
-from app.domain.results import Warned
-from worker.processors.base import Extracted, Progress
+from worker.processors.base import BuiltIn, Extracted, Reading
 from worker.processors.encoding import decode
 
 
-class TextProcessor:
+class TextProcessor(BuiltIn):
     name = "text"
     media_types: tuple[str, ...] = media.TEXTUAL
 
-    def extract(self, path: Path, media_type: str, progress: Progress) -> Extracted:  # noqa: ARG002 - the interface's; one way for all of them
-        progress(0)
-        decoded = decode(path)
-        warnings = []
+    def process(self, reading: Reading) -> Extracted:
+        reading.progress(0, 100, "percent")
+        decoded = decode(reading.path, limit=reading.limits.text_characters)
         if decoded.guessed:
-            warnings.append(Warned(code="encoding_guessed", message=f"Read as {decoded.encoding}, which nothing proves"))
+            reading.warn("encoding_guessed", f"Read as {decoded.encoding}, which nothing proves")
         if decoded.truncated:
-            warnings.append(Warned(code="truncated", message=f"Only the first {len(decoded.text)} characters were kept"))
+            reading.warn("truncated", f"Only the first {len(decoded.text)} characters were kept")
         if not decoded.text.strip():
-            warnings.append(Warned(code="no_text", message="There is nothing but white space"))
-        progress(100)
-        return Extracted(text=decoded.text, encoding=decoded.encoding, truncated=decoded.truncated, warnings=warnings)
+            reading.warn("no_text", "There is nothing but white space")
+        reading.write_text(decoded.text)
+        reading.progress(100, 100, "percent")
+        return Extracted(encoding=decoded.encoding, truncated=decoded.truncated)
