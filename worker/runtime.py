@@ -14,6 +14,8 @@ from app.adapters.redis.ledger import RedisLedger
 from app.adapters.storage import open_store
 from app.protocol.deployment import claim_store
 from app.settings import Settings, SettingsError, load
+from headrace_plugin import Limits
+from worker.guards.limits import Unpacked
 from worker.pipeline.run import Parts
 
 _REDIS_SECONDS = 5.0
@@ -41,7 +43,25 @@ def make(settings: Settings, *, timeouts: tuple[type[BaseException], ...] = ()) 
         scratch=scratch,
         max_upload_bytes=min(settings.max_upload_bytes, settings.scratch_bytes or settings.max_upload_bytes),
         lease_seconds=settings.lease_seconds,
+        limits=_limits(settings),
+        unpacked=Unpacked(
+            ratio=settings.unpack_ratio, archive_entries=settings.archive_entries, archive_bytes=settings.archive_bytes, pixels=settings.reading_pixels
+        ),
         timeouts=timeouts,
+    )
+
+
+def _limits(settings: Settings) -> Limits:
+    return Limits(
+        memory_bytes=settings.reading_memory_bytes,
+        cpu_seconds=settings.reading_cpu_seconds,
+        wall_seconds=settings.reading_wall_seconds,
+        file_bytes=settings.reading_file_bytes,
+        text_characters=settings.reading_characters,
+        pages=settings.reading_pages,
+        pixels=settings.reading_pixels,
+        frames=settings.reading_frames,
+        thumbnail_pixels=settings.thumbnail_pixels,
     )
 
 

@@ -27,6 +27,7 @@ from app.protocol import erase, inbox
 from app.protocol.announce import Announcer
 from app.protocol.outcome import outcome
 from tests.servers import Valkey
+from worker.isolation.inline import Inline
 from worker.pipeline import run as pipeline
 from worker.pipeline.run import Parts, process
 from worker.reconcile import Reconciler
@@ -112,7 +113,7 @@ def house(tmp_path: Path) -> Iterator[House]:
         scratch.mkdir()
         store = FolderObjectStore(tmp_path / "store")
         announcer = Announcer(["s" * 32], timedelta(days=1), lambda: datetime.now(UTC))
-        yield House(Parts(store, ledger, NoFetcher(), announcer, scratch, 1 << 30, lease_seconds=30), valkey)
+        yield House(Parts(store, ledger, NoFetcher(), announcer, scratch, 1 << 30, lease_seconds=30, parser=Inline()), valkey)
         ledger.close()
         store.close()
 

@@ -36,6 +36,9 @@ class Inline:
             failed = reading.failure(error)
             raise ProcessingFailed(failed.code, failed.detail) from error
 
+    def warm(self) -> None:
+        pass
+
     def close(self) -> None:
         pass
 

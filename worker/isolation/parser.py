@@ -51,4 +51,7 @@ class Parser(Protocol):
     def thumbnail(self, request: Request, alive: Alive, *, processor: str) -> Thumbnail | None:
         """By the processor that read the file; None when it draws nothing, or nothing of this one."""
 
+    def warm(self) -> None:
+        """Begin with what the first reading would wait for; returns at once."""
+
     def close(self) -> None: ...

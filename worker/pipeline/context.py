@@ -14,6 +14,7 @@ from app.domain.source import InboxRecord
 from app.domain.stages import BEGINS_AT, Stage, overall
 from app.ports import Fetcher, Ledger, ObjectStore
 from headrace_plugin import Limits, Thumbnail
+from worker.guards.limits import Unpacked
 from worker.isolation.answer import Answer
 from worker.isolation.parser import Parser, Request
 from worker.pipeline.lease import Heartbeat
@@ -32,6 +33,8 @@ class Findings:
     filename: str = ""
     size: int = 0
     media_type: str = "application/octet-stream"
+    is_unread: bool = False
+    """Too large to be read; it is stored all the same."""
     sha256: str = ""
     answer: Answer = field(default_factory=Answer)
     """What was read out of it."""
@@ -52,7 +55,7 @@ class StageContext:
 
     def __init__(
         self, *, owner: OwnerId, record: InboxRecord, fence: Fence, attempt: int, progress: int, store: ObjectStore, ledger: Ledger,
-        fetcher: Fetcher, parser: Parser, limits: Limits, scratch: Path, max_bytes: int, heartbeat: Heartbeat,
+        fetcher: Fetcher, parser: Parser, limits: Limits, unpacked: Unpacked, scratch: Path, max_bytes: int, heartbeat: Heartbeat,
     ) -> None:  # fmt: skip
         self.owner = owner
         self.record = record
@@ -63,6 +66,7 @@ class StageContext:
         self.fetcher = fetcher
         self.parser = parser
         self.limits = limits
+        self.unpacked = unpacked
         self.scratch = scratch
         self.made = scratch / "made"
         """What the reading wrote."""

@@ -31,13 +31,15 @@ from app.protocol.announce import Announcer
 from app.protocol.commit import commit, discard
 from app.protocol.outcome import outcome
 from headrace_plugin import Limits
-from worker.isolation.inline import Inline
+from worker.guards.limits import Unpacked
 from worker.isolation.parser import Parser
+from worker.isolation.parser_host import ParserHost
 from worker.pipeline.context import StageContext
 from worker.pipeline.lease import Heartbeat, LeaseLost
 from worker.pipeline.stages.checksum import Checksum
 from worker.pipeline.stages.extract import Extract
 from worker.pipeline.stages.fetch import Fetch
+from worker.pipeline.stages.guard import Guard
 from worker.pipeline.stages.sniff import Sniff
 from worker.pipeline.stages.store import Store
 from worker.pipeline.stages.thumbnail import Thumbnail
@@ -45,8 +47,8 @@ from worker.pipeline.step import Step
 
 log = logging.getLogger(__name__)
 
-fetch, sniff, checksum, extract, thumbnail, store = Fetch(), Sniff(), Checksum(), Extract(), Thumbnail(), Store()
-STAGES: tuple[Step, ...] = (fetch, sniff, checksum, extract, thumbnail, store)
+fetch, guard, sniff, checksum, extract, thumbnail, store = Fetch(), Guard(), Sniff(), Checksum(), Extract(), Thumbnail(), Store()
+STAGES: tuple[Step, ...] = (fetch, guard, sniff, checksum, extract, thumbnail, store)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +62,11 @@ class Parts:
     scratch: Path
     max_upload_bytes: int
     lease_seconds: float
-    parser: Parser = field(default_factory=Inline)
+    parser: Parser = field(default_factory=ParserHost)
     limits: Limits = field(default_factory=Limits)
     """Of one reading."""
+    unpacked: Unpacked = field(default_factory=Unpacked)
+    """What a file may unpack to."""
     stages: tuple[Step, ...] = STAGES
     timeouts: tuple[type[BaseException], ...] = ()
     """What the task runner raises into the work when its time is over."""
@@ -154,7 +158,8 @@ def _work(parts: Parts, owner: OwnerId, record: InboxRecord, fence: Fence, claim
     with tempfile.TemporaryDirectory(prefix="headrace-", dir=parts.scratch) as scratch:
         context = StageContext(
             owner=owner, record=record, fence=fence, attempt=claim.attempt, progress=claim.progress, store=parts.store, ledger=parts.ledger,
-            fetcher=parts.fetcher, parser=parts.parser, limits=parts.limits, scratch=Path(scratch), max_bytes=parts.max_upload_bytes, heartbeat=heartbeat,
+            fetcher=parts.fetcher, parser=parts.parser, limits=parts.limits, unpacked=parts.unpacked, scratch=Path(scratch),
+            max_bytes=parts.max_upload_bytes, heartbeat=heartbeat,
         )  # fmt: skip
         failures: tuple[type[BaseException], ...] = (ProcessingFailed, *parts.timeouts)
         try:

@@ -17,6 +17,7 @@ from app.domain.layout import object_key
 from app.domain.source import InboxRecord
 from app.ports import Fetched
 from headrace_plugin import Limits
+from worker.guards.limits import Unpacked
 from worker.isolation.inline import Inline
 from worker.pipeline.context import StageContext
 from worker.pipeline.stages import fetch
@@ -61,7 +62,7 @@ def context(tmp_path: Path, store: MemoryObjectStore, *, url: str | None = None,
         source_uuid=SourceId("s"), ws_uuid=ChannelId("w"), upload=UploadId("u"), digest="d", url=url, base_url="http://here", **{"filename": "a.txt", **more}
     )
     return StageContext(
-        owner=OWNER, record=record, fence=new_fence(), attempt=1, progress=0, store=store, ledger=Told(), fetcher=fetcher, parser=Inline(), limits=Limits(), scratch=tmp_path,
+        owner=OWNER, record=record, fence=new_fence(), attempt=1, progress=0, store=store, ledger=Told(), fetcher=fetcher, parser=Inline(), limits=Limits(), unpacked=Unpacked(), scratch=tmp_path,
         max_bytes=1 << 30, heartbeat=Alive(),
     )  # fmt: skip
 
@@ -77,12 +78,6 @@ def test_an_upload_becomes_a_file(tmp_path: Path, store: MemoryObjectStore) -> N
     Fetch().run(got)
     assert (got.found.file.read_bytes(), got.found.size) == (b"words", 5)
     assert got.found.artifacts["original"].key == object_key(OWNER, UploadId("u"))
-
-
-def test_an_empty_upload_is_a_failure_of_its_own(tmp_path: Path, store: MemoryObjectStore) -> None:
-    store.put(object_key(OWNER, UploadId("u")), b"")
-    with pytest.raises(ProcessingFailed, match="File is empty"):
-        Fetch().run(context(tmp_path, store))
 
 
 def test_an_object_that_somebody_removed_is_a_failure(tmp_path: Path, store: MemoryObjectStore) -> None:

@@ -19,6 +19,8 @@ class Extract:
         found = context.found
         if found.media_type == media.ENCRYPTED:
             raise ProcessingFailed("encrypted")
+        if found.is_unread:
+            return
         context.milestone(_MESSAGE, Stage.EXTRACT)
 
         def alive(progress: Progress | None) -> None:

@@ -20,7 +20,7 @@ class Fetch:
     stage = Stage.FETCH
 
     def run(self, context: StageContext) -> None:
-        """Raises ProcessingFailed: empty, too_large, and what a Fetcher raises."""
+        """Raises ProcessingFailed: too_large, and what a Fetcher raises."""
         try:
             if context.record.url is not None:
                 context.milestone("Fetching the URL", Stage.FETCH)
@@ -34,8 +34,6 @@ class Fetch:
             raise
         found = context.found
         found.artifacts["original"] = Artifact(key=found.object_key, size=found.size, media_type="application/octet-stream", filename=found.filename)
-        if found.size == 0:
-            raise ProcessingFailed("empty")
 
 
 def _download(context: StageContext) -> None:
