@@ -43,6 +43,7 @@ def make(settings: Settings, *, timeouts: tuple[type[BaseException], ...] = ()) 
         scratch=scratch,
         max_upload_bytes=min(settings.max_upload_bytes, settings.scratch_bytes or settings.max_upload_bytes),
         lease_seconds=settings.lease_seconds,
+        accept_types=tuple(settings.accept_types),
         limits=_limits(settings),
         unpacked=Unpacked(
             ratio=settings.unpack_ratio, archive_entries=settings.archive_entries, archive_bytes=settings.archive_bytes, pixels=settings.reading_pixels

@@ -67,6 +67,8 @@ class Parts:
     """Of one reading."""
     unpacked: Unpacked = field(default_factory=Unpacked)
     """What a file may unpack to."""
+    accept_types: tuple[str, ...] = ("*",)
+    """Patterns of the media types that are taken."""
     stages: tuple[Step, ...] = STAGES
     timeouts: tuple[type[BaseException], ...] = ()
     """What the task runner raises into the work when its time is over."""
@@ -159,7 +161,7 @@ def _work(parts: Parts, owner: OwnerId, record: InboxRecord, fence: Fence, claim
         context = StageContext(
             owner=owner, record=record, fence=fence, attempt=claim.attempt, progress=claim.progress, store=parts.store, ledger=parts.ledger,
             fetcher=parts.fetcher, parser=parts.parser, limits=parts.limits, unpacked=parts.unpacked, scratch=Path(scratch),
-            max_bytes=parts.max_upload_bytes, heartbeat=heartbeat,
+            max_bytes=parts.max_upload_bytes, heartbeat=heartbeat, accept_types=parts.accept_types,
         )  # fmt: skip
         failures: tuple[type[BaseException], ...] = (ProcessingFailed, *parts.timeouts)
         try:
