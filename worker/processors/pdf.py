@@ -62,6 +62,7 @@ class PdfProcessor(BuiltIn):
         with _open(reading.path) as document:
             if not len(document):
                 return None
+            _flatten(document, 0)
             with closing(document.get_page(0)) as page:
                 scale = reading.limits.thumbnail_pixels / max(1.0, *page.get_size())
                 with closing(page.render(scale=scale, rev_byteorder=True)) as bitmap:
@@ -83,10 +84,9 @@ def _open(path: Path) -> _Document:
 
 def _read(document: _Document, pages: int, reading: Reading) -> None:
     broken, silent = 0, True
-    is_form = document.get_formtype() != _raw.FORMTYPE_NONE
     for index in range(pages):
         try:
-            page = _page(document, index, is_form=is_form)
+            page = _page(document, index)
         except _pdfium.PdfiumError:
             page, broken = "", broken + 1
         silent = silent and not page.strip()
@@ -102,10 +102,15 @@ def _read(document: _Document, pages: int, reading: Reading) -> None:
         reading.warn("no_text", "No page has text: scanned, or drawn")
 
 
-def _page(document: _Document, index: int, *, is_form: bool) -> str:
-    if is_form:  # what is filled in is drawn over the page, and becomes a part of it here
+def _flatten(document: _Document, index: int) -> None:
+    """What is filled into a form is drawn over the page. Here it becomes a part of it, in memory."""
+    if document.get_formtype() != _raw.FORMTYPE_NONE:
         with closing(document.get_page(index)) as page:
             _raw.FPDFPage_Flatten(page, _raw.FLAT_NORMALDISPLAY)
+
+
+def _page(document: _Document, index: int) -> str:
+    _flatten(document, index)
     with closing(document.get_page(index)) as page, closing(page.get_textpage()) as textpage:
         text: str = textpage.get_text_bounded()
     return text.translate(_CLEAN)
