@@ -63,6 +63,7 @@ def _limits(settings: Settings) -> Limits:
         pixels=settings.reading_pixels,
         frames=settings.reading_frames,
         thumbnail_pixels=settings.thumbnail_pixels,
+        ocr_pages=settings.ocr_pages,
     )
 
 

@@ -9,11 +9,12 @@ from numbers import Rational
 from typing import Any, Final
 
 import pi_heif
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from worker.processors import picture
 from worker.processors.base import BuiltIn, Extracted, Failed, Reading, Thumbnail
 from worker.processors.blocks import line
+from worker.processors.ocr import Ocr
 
 _pi_heif: Any = pi_heif  # no annotations
 _pi_heif.register_heif_opener()
@@ -52,6 +53,7 @@ class ImageProcessor(BuiltIn):
             details |= _camera(exif)
             if reading.options.get(_GPS_OPTION) is True and (where := _where(exif)):
                 details["gps"] = where
+            details |= _recognise(image, frames, reading)
             return Extracted(width=width, height=height, frames=frames, document=_said(exif), details=details)
 
     def thumbnail(self, reading: Reading) -> Thumbnail | None:
@@ -59,6 +61,25 @@ class ImageProcessor(BuiltIn):
             if image.width * image.height > reading.limits.pixels:
                 raise Failed("bomb", f"{image.width} x {image.height} pixels")
             return picture.draw(image, reading)
+
+
+def _recognise(image: Image.Image, frames: int, reading: Reading) -> dict[str, Any]:
+    """Write down the text that is seen in it; of a fax, page by page."""
+    ocr = Ocr(reading)
+    for index in range(frames if image.format == "TIFF" else 1):
+        if image.width * image.height > reading.limits.pixels or not ocr.has_room:
+            break
+        try:
+            image.seek(index)
+            text = ocr.read(ImageOps.exif_transpose(image))
+        except (OSError, ValueError, SyntaxError, EOFError):  # half a picture: its size is known all the same
+            break
+        if frames > 1:
+            reading.write_page(text)
+        elif text:
+            reading.write_text(text)
+        reading.progress(index + 1, frames, "frames")
+    return ocr.report()
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from pypdfium2 import raw
 from app.domain import media
 from worker.processors import picture
 from worker.processors.base import BuiltIn, Extracted, Failed, Heading, Reading, Thumbnail
+from worker.processors.ocr import DOTS_PER_INCH, PIXELS, Ocr
 
 # They have no annotations.
 _pdfium: Any = pypdfium2
@@ -47,7 +48,8 @@ class PdfProcessor(BuiltIn):
             pages = len(document)
             if not pages:
                 raise Failed("malformed", "no pages")
-            _read(document, pages, reading)
+            ocr = Ocr(reading)
+            _read(document, pages, reading, ocr)
             _warn(document, reading)
             attachments = _attachments(document)
             return Extracted(
@@ -55,7 +57,7 @@ class PdfProcessor(BuiltIn):
                 language=_language(document),
                 document=_said(document),
                 outline=_outline(document),
-                details={"attachments": attachments} if attachments else {},
+                details=({"attachments": attachments} if attachments else {}) | ocr.report(),
             )
 
     def thumbnail(self, reading: Reading) -> Thumbnail | None:
@@ -82,14 +84,17 @@ def _open(path: Path) -> _Document:
     raise Failed("encrypted" if encrypted else "malformed", f"PDFium error {code}")
 
 
-def _read(document: _Document, pages: int, reading: Reading) -> None:
+def _read(document: _Document, pages: int, reading: Reading, ocr: Ocr) -> None:
     broken, silent = 0, True
     for index in range(pages):
         try:
             page = _page(document, index)
         except _pdfium.PdfiumError:
             page, broken = "", broken + 1
-        silent = silent and not page.strip()
+        if page.strip():
+            silent = False
+        elif ocr.has_room:
+            page = _recognised(document, index, ocr)
         goes_on = reading.write_page(page)
         reading.progress(index + 1, pages, "pages")
         if not goes_on:
@@ -99,7 +104,18 @@ def _read(document: _Document, pages: int, reading: Reading) -> None:
     if broken:
         reading.warn("malformed", f"{broken} of {pages} pages cannot be read")
     if silent:
-        reading.warn("no_text", "No page has text: scanned, or drawn")
+        reading.warn("no_text", "No page has text: scanned, or drawn" + ("" if ocr.is_there else ". There is no OCR here"))
+
+
+def _recognised(document: _Document, index: int, ocr: Ocr) -> str:
+    try:
+        with closing(document.get_page(index)) as page:
+            width, height = page.get_size()
+            scale = min(DOTS_PER_INCH / 72, (PIXELS / max(1.0, width * height)) ** 0.5)
+            with closing(page.render(scale=scale, grayscale=True)) as bitmap:
+                return ocr.read(bitmap.to_pil())
+    except _pdfium.PdfiumError:
+        return ""
 
 
 def _flatten(document: _Document, index: int) -> None:
