@@ -317,6 +317,17 @@ class Fetcher(Protocol):
         """
 
 
+class Scanner(Protocol):
+    """Looks for viruses."""
+
+    def scan(self, path: Path, alive: Callable[[int], None]) -> str | None:
+        """The name of what infects the file; None when it is clean. Never None without a verdict.
+
+        `alive` is called several times a second with the bytes that were sent, and may raise to stop. Raises Unavailable without a
+        verdict; ProcessingFailed for what will never get one: bomb (given up on), unscanned (longer than it takes).
+        """
+
+
 class Keys(Protocol):
     """API keys."""
 

@@ -8,6 +8,7 @@ import threading
 from pathlib import Path
 
 from app import wiring
+from app.adapters.clamd import Clamd
 from app.adapters.http_fetch import FetchPolicy, GuardedFetcher
 from app.adapters.redis.client import connect
 from app.adapters.redis.ledger import RedisLedger
@@ -16,7 +17,9 @@ from app.protocol.deployment import claim_store
 from app.settings import Settings, SettingsError, load
 from headrace_plugin import Limits
 from worker.guards.limits import Unpacked
-from worker.pipeline.run import Parts
+from worker.isolation.parser_host import ParserHost
+from worker.pipeline.run import STAGES, Parts, scanned
+from worker.processors import named
 
 _REDIS_SECONDS = 5.0
 """A worker may wait longer for Redis than the API: nobody waits for it."""
@@ -44,12 +47,31 @@ def make(settings: Settings, *, timeouts: tuple[type[BaseException], ...] = ()) 
         max_upload_bytes=min(settings.max_upload_bytes, settings.scratch_bytes or settings.max_upload_bytes),
         lease_seconds=settings.lease_seconds,
         accept_types=tuple(settings.accept_types),
+        stages=STAGES if settings.clamd_url is None else scanned(_clamd(settings.clamd_url, settings.clamd_timeout_seconds)),
+        parser=ParserHost(_named(settings)),
         limits=_limits(settings),
         unpacked=Unpacked(
             ratio=settings.unpack_ratio, archive_entries=settings.archive_entries, archive_bytes=settings.archive_bytes, pixels=settings.reading_pixels
         ),
         timeouts=timeouts,
     )
+
+
+def _clamd(url: str, timeout_seconds: float) -> Clamd:
+    try:
+        return Clamd(url, timeout_seconds=timeout_seconds)
+    except ValueError as error:
+        raise SettingsError(f"HEADRACE_CLAMD_URL: {error}") from error
+
+
+def _named(settings: Settings) -> Path | None:
+    """The file, looked through here, so that a worker with a wrong one does not start."""
+    if settings.processors_file is not None:
+        try:
+            named.read(settings.processors_file)
+        except ValueError as error:
+            raise SettingsError(f"HEADRACE_PROCESSORS_FILE: {error}") from error
+    return settings.processors_file
 
 
 def _limits(settings: Settings) -> Limits:

@@ -100,6 +100,7 @@ FAILURES: Final[dict[str, tuple[str, bool]]] = {
     "url_refused": ("The URL is refused", False),
     "unsupported_type": ("Files of this type are not accepted", False),
     "infected": ("File is infected", False),
+    "unscanned": ("File could not be checked for viruses", False),
     "bomb": ("File unpacks to far more than it is", False),
     "resource_limit": ("Processing needed more than it may use", False),
     "timeout": ("Processing took too long", True),

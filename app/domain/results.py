@@ -113,9 +113,12 @@ class RunResult(Stored):
 
 
 def failed(owner: OwnerId, record: InboxRecord, code: str, *, fence: Fence, attempt: int = 0) -> RunResult:
-    """The result of a run that ended without success. `code` is a key of FAILURES. Uploaded bytes stay named, so that they can go with the source."""
+    """The result of a run that ended without success. `code` is a key of FAILURES.
+
+    Uploaded bytes stay named, so that they can go with the source; infected ones go at once.
+    """
     artifacts = {}
-    if record.url is None:
+    if record.url is None and code != "infected":
         key = object_key(owner, record.upload)
         artifacts["original"] = Artifact(key=key, size=record.size or 0, media_type="application/octet-stream", filename=record.filename)
     return RunResult(**carried(record), fence=fence, attempt=attempt, state=State.FAILED, code=code, retryable=FAILURES[code][1], artifacts=artifacts)

@@ -40,6 +40,12 @@ def check(file: BinaryIO, size: int, limits: Unpacked) -> str | None:
     return f"{said}, of which {limits.pixels} are read at most"
 
 
+def webp_size(file: BinaryIO) -> tuple[int, int] | None:
+    """Width and height of a WebP; None when it is none."""
+    found = _webp(file.read(30))
+    return (found.width, found.height) if found else None
+
+
 def _png(head: bytes) -> _Canvas | None:
     if not head.startswith(b"\x89PNG\r\n\x1a\n"):
         return None

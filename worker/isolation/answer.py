@@ -9,7 +9,7 @@ from typing import Final
 from pydantic import TypeAdapter
 
 from app.domain.results import PREVIEW_CHARACTERS, Text, Warned
-from headrace_plugin import MARKDOWN, PAGES, TEXT, Extracted, Reading
+from headrace_plugin import MARKDOWN, PAGES, TEXT, THUMBNAIL, Extracted, Reading
 
 _CHUNK_CHARACTERS: Final = 1 << 20
 
@@ -26,7 +26,7 @@ class Answer:
     """Of the file `text.txt`; None when there is none."""
     warnings: list[Warned] = field(default_factory=list)
     files: list[str] = field(default_factory=list)
-    """Which of `text.txt`, `pages.jsonl` and `document.md` were written."""
+    """Which of `text.txt`, `pages.jsonl`, `document.md` and `thumbnail.webp` were written."""
 
 
 ANSWER: Final = TypeAdapter(Answer)
@@ -37,7 +37,7 @@ def answer(reading: Reading, extracted: Extracted, *, processor: str, version: s
     reading.close()
     warnings = [Warned(code=code, message=message) for code, message in reading.warnings]
     text = measure(reading.folder / TEXT, truncated=extracted.truncated or reading.truncated)
-    files = [name for name in (TEXT, PAGES, MARKDOWN) if (reading.folder / name).exists()]
+    files = [name for name in (TEXT, PAGES, MARKDOWN, THUMBNAIL) if (reading.folder / name).exists()]
     return Answer(extracted=extracted, processor=processor, version=version, text=text, warnings=warnings, files=files)
 
 

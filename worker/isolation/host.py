@@ -1,7 +1,8 @@
-"""The parser host: `python -m worker.isolation.host`, started by worker/isolation/parser_host.py, one beside each process that reads.
+"""The parser host: `python -m worker.isolation.host [file of named processors]`, one beside each process that reads.
 
-It imports all processors and calls none (what works before a fork may hang after it), has one thread and no connection to anything but
-its parent, over the socket that is its standard input. For each reading it forks; the child answers over a pipe that came with the request.
+Started by worker/isolation/parser_host.py. It imports all processors and calls none (what works before a fork may hang after it), has one
+thread and no connection to anything but its parent, over the socket that is its standard input. For each reading it forks; the child
+answers over a pipe that came with the request.
 
     parent → host    a byte: `r` with the pipe, then a length and the request as JSON; `k`: kill what runs
     host → parent    lines of JSON: {"ready": …}, {"pid": …}, and when the child is gone {"status": …, "peak_bytes": …}
@@ -30,7 +31,9 @@ from headrace_plugin import Failed, Limits
 from worker.isolation import reading, sandbox
 from worker.isolation.answer import ANSWER
 from worker.isolation.parser import Request
-from worker.processors import registry
+from worker.processors import named, registry
+from worker.processors.base import Processor
+from worker.processors.endpoint import Away
 
 _OUT: Final = 3
 """Where the child writes its lines."""
@@ -138,19 +141,23 @@ def _child(processors: registry.Registry, asked: dict[str, Any], pipe: int) -> N
         os.dup2(out, _OUT, inheritable=False)
         os.closerange(_OUT + 1, 256)
         request = Request(**asked["request"] | {name: Path(asked["request"][name]) for name in ("path", "folder")} | {"limits": Limits(**asked["limits"])})
-        sandbox.confine(request.limits, request.folder)
+        processor = reading.processor(processors, request, asked["turn"]) if asked["what"] == "extract" else None
+        sandbox.confine(request.limits, request.folder, network=getattr(processor, "needs_network", False))
         gc.enable()
-        _write(_answer(processors, asked, request))
+        _write(_answer(processors, processor, asked, request))
     except BaseException:  # noqa: BLE001 - nothing of it may reach the host's own loop
         os._exit(1)
     os._exit(0)
 
 
-def _answer(processors: registry.Registry, asked: dict[str, Any], request: Request) -> dict[str, Any]:
+def _answer(processors: registry.Registry, processor: Processor | None, asked: dict[str, Any], request: Request) -> dict[str, Any]:
     try:
         if asked["what"] == "extract":
-            return {"answer": ANSWER.dump_python(reading.extract(processors, request, _teller()), mode="json")}
+            found = reading.extract(processor, request, _teller())
+            return {"answer": found and ANSWER.dump_python(found, mode="json")}
         drawn = reading.thumbnail(processors, request, _teller(), processor=asked["processor"])
+    except Away as error:
+        return {"failed": {"code": "processor_unavailable", "detail": str(error)}}
     except OSError as error:
         if error.errno in {errno.ENOSPC, errno.EDQUOT}:
             return {"failed": {"code": "scratch_full", "detail": str(error)}}
@@ -186,7 +193,7 @@ def main() -> None:
         signal.signal(number, signal.SIG_IGN)  # they reach whole groups; what runs is stopped by the parent
     stdlib_logging.basicConfig(level="WARNING", format="parser host: %(message)s")
     control = socket.socket(fileno=os.dup(0))
-    processors = registry.load()
+    processors = registry.load(named.read(Path(sys.argv[1])) if len(sys.argv) > 1 else ())
     gc.collect()
     gc.freeze()  # what the children share stays shared
     gc.disable()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 from app.domain.errors import ProcessingFailed
@@ -20,12 +21,19 @@ class Inline:
 
     def extract(self, request: Request, alive: Alive) -> Answer:
         try:
-            return reading.extract(self._registry, request, _teller(alive))
+            return self._extract(request, alive)
         except _Stopped as stopped:
             raise stopped.reason from None
         except Exception as error:
             failed = reading.failure(error)
             raise ProcessingFailed(failed.code, failed.detail) from error
+
+    def _extract(self, request: Request, alive: Alive) -> Answer:
+        for turn in itertools.count():
+            answer = reading.extract(reading.processor(self._registry, request, turn), request, _teller(alive))
+            if answer is not None:
+                return answer
+        raise AssertionError("the last turn has an answer")
 
     def thumbnail(self, request: Request, alive: Alive, *, processor: str) -> Thumbnail | None:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import logging
 import os
@@ -23,7 +24,7 @@ from pydantic import TypeAdapter, ValidationError
 from app.domain.errors import FAILURES, ProcessingFailed, Unavailable
 from headrace_plugin import THUMBNAIL, Thumbnail
 from worker.isolation import sandbox
-from worker.isolation.answer import ANSWER, Answer
+from worker.isolation.answer import Answer
 from worker.isolation.ending import Ending
 from worker.isolation.lines import Lines, wait_for
 from worker.isolation.parser import Alive, Request
@@ -37,25 +38,35 @@ _START_SECONDS: Final = 60
 _LAST_SECONDS: Final = 2
 """How long a child may take to end after its last word."""
 _KILL_SECONDS: Final = 10
+_TURNS: Final = 100
+"""More processors than that for one media type nobody has; but a child may lie."""
+_ANSWER: Final = TypeAdapter(Answer | None)
 _THUMBNAIL: Final = TypeAdapter(Thumbnail | None)
 
 
 class ParserHost:
     """A Parser. One host for each thread that reads at the same time; started at the first reading, or by `warm`."""
 
-    def __init__(self) -> None:
+    def __init__(self, named: Path | None = None) -> None:
+        """`named`: the file of commands and endpoints (worker/processors/named.py)."""
+        self._arguments = [str(named.resolve())] if named else []
         self._idle: list[_Host] = []
         self._lock = threading.Lock()
 
     def warm(self) -> None:
-        self._give(_Host())
+        self._give(_Host(self._arguments))
 
     def extract(self, request: Request, alive: Alive) -> Answer:
-        said = self._ask(request, alive, {"what": "extract"})
-        try:
-            answer: Answer = ANSWER.validate_python(said["answer"])
-        except (KeyError, ValidationError) as error:
-            raise ProcessingFailed("crash", f"no answer: {type(error).__name__}") from error
+        answer: Answer | None = None
+        for turn in itertools.count():
+            said = self._ask(request, alive, {"what": "extract", "turn": turn})
+            try:
+                answer = _ANSWER.validate_python(said["answer"])
+            except (KeyError, ValidationError) as error:
+                raise ProcessingFailed("crash", f"no answer: {type(error).__name__}") from error
+            if answer is not None or turn == _TURNS:
+                break
+        answer = answer or Answer()
         for name in answer.files:
             _expect_plain(request.folder / name)
         return answer
@@ -95,7 +106,7 @@ class ParserHost:
         with self._lock:
             if self._idle:
                 return self._idle.pop()
-        return _Host()
+        return _Host(self._arguments)
 
     def _give(self, host: _Host) -> None:
         with self._lock:
@@ -107,6 +118,8 @@ def _said(failed: Any) -> Exception:
     code, detail = (str(failed.get("code")), str(failed.get("detail", ""))) if isinstance(failed, dict) else ("crash", "")
     if code == "scratch_full":
         return Unavailable("scratch_full", "no space left for what is read out of the document")
+    if code == "processor_unavailable":
+        return Unavailable("processor_unavailable", detail)
     return ProcessingFailed(code if code in FAILURES else "crash", detail)
 
 
@@ -127,12 +140,12 @@ class _Gone(Exception):
 class _Host:
     """One host process, for one reading at a time."""
 
-    def __init__(self) -> None:
+    def __init__(self, arguments: list[str]) -> None:
         ours, theirs = socket.socketpair()
         # All that it needs to find the code; what this process knows beside it, keys above all, stays here.
         environ = sandbox.environment("/") | {"PYTHONPATH": os.pathsep.join([str(_ROOT), *(path for path in sys.path if path)])}
         with theirs:
-            command = [sys.executable, "-m", "worker.isolation.host"]
+            command = [sys.executable, "-m", "worker.isolation.host", *arguments]
             process: subprocess.Popen[bytes] = subprocess.Popen(
                 command, stdin=theirs.fileno(), stdout=subprocess.DEVNULL, env=environ, cwd=_ROOT, start_new_session=True
             )  # fmt: skip

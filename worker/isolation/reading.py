@@ -5,22 +5,31 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from headrace_plugin import Failed, Reading, Thumbnail
+from headrace_plugin import Failed, Reading, Thumbnail, Unsupported
 from worker.isolation.answer import Answer, answer
 from worker.isolation.parser import Request
+from worker.processors.base import Processor
 from worker.processors.registry import Registry
 
 Tell = Callable[[dict[str, Any]], None]
 
 
-def extract(registry: Registry, request: Request, tell: Tell) -> Answer:
-    """Raises Failed, and whatever a processor lets through."""
+def processor(registry: Registry, request: Request, turn: int) -> Processor | None:
+    """Whose turn it is of those that take the media type, from 0; None: all were asked."""
+    asked = registry.reading(request.media_type)
+    return asked[turn] if turn < len(asked) else None
+
+
+def extract(processor: Processor | None, request: Request, tell: Tell) -> Answer | None:
+    """None: it is the next one's turn. Raises Failed, Away, and whatever the processor lets through."""
+    if processor is None:
+        return Answer()
     with _reading(request, tell) as reading:
-        found = registry.process(reading)
-        if found is None:
-            return Answer()
-        processor, extracted = found
-        return answer(reading, extracted, processor=processor.name, version=processor.version)
+        try:
+            return answer(reading, processor.process(reading), processor=processor.name, version=processor.version)
+        except Unsupported:
+            reading.reset()
+            return None
 
 
 def thumbnail(registry: Registry, request: Request, tell: Tell, *, processor: str) -> Thumbnail | None:

@@ -22,10 +22,11 @@ from pathlib import Path
 
 from app.domain.errors import ProcessingFailed, Unavailable
 from app.domain.ids import Fence, OwnerId, SourceId, new_fence
+from app.domain.layout import object_key
 from app.domain.lease import is_provably_dead, this_worker
 from app.domain.results import Heading, Moment, RunResult, Size, acceptance, carried, failed
 from app.domain.source import InboxRecord, State
-from app.ports import Claim, Fetcher, Ledger, ObjectStore
+from app.ports import Claim, Fetcher, Ledger, ObjectStore, Scanner
 from app.protocol import erase, inbox
 from app.protocol.announce import Announcer
 from app.protocol.commit import commit, discard
@@ -40,6 +41,7 @@ from worker.pipeline.stages.checksum import Checksum
 from worker.pipeline.stages.extract import Extract
 from worker.pipeline.stages.fetch import Fetch
 from worker.pipeline.stages.guard import Guard
+from worker.pipeline.stages.scan import Scan
 from worker.pipeline.stages.sniff import Sniff
 from worker.pipeline.stages.store import Store
 from worker.pipeline.stages.thumbnail import Thumbnail
@@ -49,6 +51,12 @@ log = logging.getLogger(__name__)
 
 fetch, guard, sniff, checksum, extract, thumbnail, store = Fetch(), Guard(), Sniff(), Checksum(), Extract(), Thumbnail(), Store()
 STAGES: tuple[Step, ...] = (fetch, guard, sniff, checksum, extract, thumbnail, store)
+
+
+def scanned(scanner: Scanner) -> tuple[Step, ...]:
+    """The stages where there is a virus scanner: no processor gets what it has not seen."""
+    after = STAGES.index(checksum)
+    return (*STAGES[:after], Scan(scanner), *STAGES[after:])
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +142,8 @@ def attempt(parts: Parts, owner: OwnerId, record: InboxRecord) -> None:
 
 def conclude(parts: Parts, owner: OwnerId, record: InboxRecord, result: RunResult) -> None:
     """Finish: say the end, then let the inbox record go. Winner, loser and reconciler may all do it; readers hear it once."""
+    if result.code == "infected":
+        parts.store.delete([object_key(owner, record.upload)])
     parts.ledger.finish(owner, record, parts.announcer.ended(owner, result), state=result.state)
     inbox.remove(parts.store, owner, record)
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from headrace_plugin import ENTRY_POINTS
 from worker.processors.archive import ArchiveProcessor
-from worker.processors.base import Extracted, Processor, Reading, Unsupported
+from worker.processors.base import Processor
 from worker.processors.csvtable import CsvProcessor
 from worker.processors.docx import DocxProcessor
 from worker.processors.epub import EpubProcessor
@@ -46,15 +46,6 @@ class Registry:
     def reading(self, media_type: str) -> list[Processor]:
         """Those that take the media type."""
         return [each for each in self.processors if any(fnmatchcase(media_type, pattern) for pattern in each.media_types)]
-
-    def process(self, reading: Reading) -> tuple[Processor, Extracted] | None:
-        """Who read it, and what was found; None when nobody reads such files. Raises what a processor raises, but Unsupported."""
-        for processor in self.reading(reading.media_type):
-            try:
-                return processor, processor.process(reading)
-            except Unsupported:
-                reading.reset()
-        return None
 
 
 def installed() -> list[Processor]:

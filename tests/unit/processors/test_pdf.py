@@ -217,7 +217,7 @@ def test_importing_calls_nothing_that_a_fork_would_inherit():
         "path.write_bytes(pdf(['words']))\n"
         "child = os.fork()\n"
         "if not child:\n"
-        "    with Reading(path, 'application/pdf', path.parent) as reading: processors.process(reading)\n"
+        "    with Reading(path, 'application/pdf', path.parent) as reading: processors.reading(reading.media_type)[0].process(reading)\n"
         "    text = (path.parent / 'text.txt').read_text()\n"
         "    os._exit(0 if text == 'words' else 1)\n"
         "path.unlink() if os.waitpid(child, 0)[1] == 0 else sys.exit('the child failed')\n"

@@ -28,7 +28,7 @@ class Store:
     def run(self, context: StageContext) -> None:
         context.milestone("Uploading to S3...", Stage.STORE)
         found, record = context.found, context.record
-        files = [*found.answer.files, *([THUMBNAIL] if found.thumbnail else [])]
+        files = [*(name for name in found.answer.files if name in _MADE and name != THUMBNAIL), *([THUMBNAIL] if found.thumbnail else [])]
         for number, file in enumerate(files, 1):
             name, media_type, suffix = _MADE[file]
             path = context.made / file
