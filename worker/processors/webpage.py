@@ -22,7 +22,9 @@ _LINKS_CHARACTERS: Final = 16 * 1024
 """Of all links together: details are kept small."""
 
 _ENOUGH_CHARACTERS: Final = 200
-_ENOUGH_SHARE: Final = 0.05
+_ENOUGH_SHARE: Final = 0.5
+"""Of a short page."""
+_LEAST_SHARE: Final = 0.05
 _CENTRAL_SHARE: Final = 0.25
 _LINKS_SHARE: Final = 0.6
 """Of a block's characters: more is a menu, where nothing says what the page's text is."""
@@ -52,11 +54,13 @@ class WebpageProcessor(BuiltIn):
 def main_text(blocks: list[Placed]) -> list[Placed]:
     """What is left without navigation, asides and footers; all of it, when that would be next to nothing."""
     inside = [placed for placed in blocks if not placed.is_marginal]
+    if _characters(inside) < _LEAST_SHARE * _characters(blocks):
+        return blocks
     central = [placed for placed in inside if placed.is_central]
-    if _characters(central) >= max(_ENOUGH_CHARACTERS, _CENTRAL_SHARE * _characters(inside)):
+    if central and _characters(central) >= _CENTRAL_SHARE * _characters(inside):
         return _without_menus(central)
     text = [placed for placed in inside if placed.linked <= _LINKS_SHARE * placed.characters]
-    return text if _characters(text) >= max(_ENOUGH_CHARACTERS, _ENOUGH_SHARE * _characters(blocks)) else blocks
+    return text if _characters(text) >= min(_ENOUGH_CHARACTERS, _ENOUGH_SHARE * _characters(inside)) else inside
 
 
 def _without_menus(blocks: list[Placed]) -> list[Placed]:

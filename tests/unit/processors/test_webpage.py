@@ -53,8 +53,15 @@ def test_names_that_authors_give_to_menus_are_known():
     assert webpage(page).text == f"{LONG.strip()}\n\na word"
 
 
-def test_a_page_of_links_alone_is_kept_whole():
-    assert webpage('<nav><a href="/a">A</a></nav><a href="/b">B</a>').text == "A\n\nB"
+@pytest.mark.parametrize(
+    ("page", "text"),
+    [
+        ('<nav><a href="/a">A</a></nav><a href="/b">B</a>', "B"), ('<nav><a href="/a">A</a></nav>', "A"), ("<nav>Home</nav><main>One</main>", "One"),
+        ("<nav>Home</nav><p>One</p>", "One"), (f"<nav>{LONG}</nav><p>x</p>", f"{LONG.strip()}\n\nx"), (f"<main>x</main><p>{LONG}</p>", f"x\n\n{LONG.strip()}"),
+    ],
+)  # fmt: skip
+def test_of_a_page_with_few_words_as_many_are_kept_as_make_sense(page, text):
+    assert webpage(page).text == text
 
 
 def test_a_long_list_of_links_within_the_text_is_a_menu():
