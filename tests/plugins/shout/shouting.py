@@ -1,6 +1,7 @@
-"""Text in capital letters is shouting, and is read here. `CRASH` takes the process down."""
+"""Text in capital letters is shouting, and is read here. `CRASH` takes the process down, `HANG` never ends."""
 
 import os
+import time
 
 from headrace_plugin import Extracted, Failed, Reading, Unsupported
 
@@ -17,6 +18,8 @@ class Shout:
             raise Unsupported
         if text.startswith("CRASH"):
             os.abort()
+        if text.startswith("HANG"):
+            time.sleep(600)
         if text.startswith("SECRET"):
             raise Failed("encrypted", "it is a secret")
         reading.write_page(text.capitalize())
