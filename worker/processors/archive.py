@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+import struct
 import zipfile
 from typing import Final
 
@@ -21,7 +22,7 @@ class ArchiveProcessor(BuiltIn):
         try:
             with zipfile.ZipFile(reading.path) as archive:
                 members = archive.infolist()
-        except (zipfile.BadZipFile, EOFError, ValueError, NotImplementedError) as error:
+        except (zipfile.BadZipFile, struct.error, EOFError, ValueError, NotImplementedError) as error:
             raise Failed("malformed", str(error)) from error
         files = [member for member in members if not member.is_dir()]
         for member in files:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from numbers import Rational
@@ -85,7 +86,8 @@ def _recognise(image: Image.Image, frames: int, reading: Reading) -> dict[str, A
 @contextmanager
 def _opened(reading: Reading) -> Iterator[Image.Image]:
     try:
-        with Image.open(reading.path, formats=_FORMATS[reading.media_type]) as image:
+        # It warns of what it can do without: notes that are cut, a table that it repairs.
+        with warnings.catch_warnings(action="ignore"), Image.open(reading.path, formats=_FORMATS[reading.media_type]) as image:
             yield image
     except FileNotFoundError:
         raise

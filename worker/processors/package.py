@@ -5,7 +5,10 @@ No DOCTYPE is let through: none of these formats has one, and there would be not
 
 from __future__ import annotations
 
+import errno
+import lzma
 import posixpath
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -20,6 +23,12 @@ from worker.processors.base import Failed, Reading
 from worker.processors.markup import refuse_doctype
 
 Element = ET.Element
+
+_BROKEN: Final = (
+    zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, ET.ParseError, RecursionError, NotImplementedError, ValueError,
+)  # fmt: skip
+_SAID_BY_A_LIAR: Final = {None, errno.EINVAL}
+"""bz2 has no number for bad data; and a member may stand before the file's beginning."""
 
 _SMALL_BYTES: Final = 32 * 1024 * 1024
 """Parts that are read whole (styles, relations, one slide) are never so large in a document that somebody wrote."""
@@ -128,8 +137,12 @@ def _blamed() -> Iterator[None]:
     """What the libraries raise over a broken file, as our failure."""
     try:
         yield
-    except (zipfile.BadZipFile, zlib.error, EOFError, ET.ParseError, RecursionError, NotImplementedError, UnicodeDecodeError, ValueError) as error:
+    except _BROKEN as error:
         raise Failed("malformed", f"{type(error).__name__}: {error}") from error
+    except OSError as error:
+        if error.errno not in _SAID_BY_A_LIAR:
+            raise
+        raise Failed("malformed", str(error)) from error
 
 
 def local(element: Element) -> str:
