@@ -43,8 +43,8 @@ class Announcer:
         """The end of a run whose source was deleted; there is no result to make it from."""
         return self._failed(record, "cancelled", attempt=0, at=self.clock())
 
-    def outcome(self, owner: OwnerId, result: RunResult) -> Outcome:
-        """What the success event and the synchronous answers say of a result."""
+    def outcome(self, owner: OwnerId, result: RunResult, *, outline_lines: int | None = OUTLINE_LINES) -> Outcome:
+        """What the success event and the synchronous answers say of a result. `outline_lines` None: all of the outline."""
         thumbnail = result.thumbnail
         return Outcome(
             source_id=result.source_uuid,
@@ -61,7 +61,7 @@ class Announcer:
             encoding=result.encoding,
             language=result.language,
             document=result.document or None,
-            outline=[ResultHeading(title=each.title, level=each.level, page=each.page) for each in result.outline[:OUTLINE_LINES]] or None,
+            outline=[ResultHeading(title=each.title, level=each.level, page=each.page) for each in result.outline[:outline_lines]] or None,
             details=result.details or None,
             text=self._text(owner, result),
             thumbnail=thumbnail and ResultThumbnail(url=self.link(owner, result, "thumbnail"), width=thumbnail.width, height=thumbnail.height),

@@ -210,7 +210,7 @@ def test_without_a_verdict_the_run_is_given_back(house):
 def test_the_stage_tells_and_names_no_virus_to_the_client(tmp_path):
     context = a_context(tmp_path, b"abc")
     Scan(Says(None)).run(context)
-    assert [event.stage for event in context.ledger.milestones] == ["scan"]
+    assert [event.stage for event in context.told.milestones] == ["scan"]
     with pytest.raises(ProcessingFailed) as failure:
         Scan(Says("Some.Virus")).run(context)
     assert (failure.value.code, failure.value.message) == ("infected", "File is infected")

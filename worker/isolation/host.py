@@ -28,12 +28,14 @@ from pathlib import Path
 from typing import Any, Final, NoReturn
 
 from headrace_plugin import Failed, Limits
-from worker.isolation import reading, sandbox
+from worker.isolation import reading, sandbox, seccomp
 from worker.isolation.answer import ANSWER
 from worker.isolation.parser import Request
 from worker.processors import named, registry
 from worker.processors.base import Processor
 from worker.processors.endpoint import Away
+
+log = stdlib_logging.getLogger(__name__)
 
 _OUT: Final = 3
 """Where the child writes its lines."""
@@ -194,6 +196,8 @@ def main() -> None:
     stdlib_logging.basicConfig(level="WARNING", format="parser host: %(message)s")
     control = socket.socket(fileno=os.dup(0))
     processors = registry.load(named.read(Path(sys.argv[1])) if len(sys.argv) > 1 else ())
+    if not seccomp.works():
+        log.warning("this system does not keep readings from the network")
     gc.collect()
     gc.freeze()  # what the children share stays shared
     gc.disable()

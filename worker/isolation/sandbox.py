@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import resource
 import signal
@@ -42,9 +41,8 @@ def confine(limits: Limits, folder: Path, *, network: bool = False) -> None:
         resource.setrlimit(resource.RLIMIT_CPU, (limits.cpu_seconds, limits.cpu_seconds + 1))
     signal.signal(signal.SIGXCPU, signal.SIG_DFL)
     if sys.platform == "linux":
-        libc = ctypes.CDLL(None)
-        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        libc.prctl(_PR_SET_DUMPABLE, 0)
+        seccomp.LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        seccomp.LIBC.prctl(_PR_SET_DUMPABLE, 0)
         with suppress(OSError):  # if memory runs out it is this one that goes
             Path("/proc/self/oom_score_adj").write_text("1000")
     if not network:

@@ -51,6 +51,7 @@ def a_context(tmp_path: Path, body: bytes | None = None, *, filename: str = "a.t
         "parser": Inline(), "limits": Limits(), "unpacked": Unpacked(), "scratch": tmp_path, "max_bytes": 1 << 30, "heartbeat": Alive(),
     }  # fmt: skip
     context = StageContext(**known | changes)
+    context.told = known["ledger"]
     if body is not None:
         context.found.path = tmp_path / "source"
         context.found.path.write_bytes(body)

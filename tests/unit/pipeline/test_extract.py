@@ -55,7 +55,7 @@ def test_pages_are_told_as_they_are_read(tmp_path, monkeypatch):
     monkeypatch.setattr("worker.pipeline.context._PROGRESS_SECONDS", 0)
     context = with_drawn(tmp_path)
     Extract().run(context)
-    assert [(event.stage, event.stage_progress, event.done, event.total, event.unit) for event in context.ledger.progressed] == [
+    assert [(event.stage, event.stage_progress, event.done, event.total, event.unit) for event in context.told.progressed] == [
         ("extract", 50, 1, 2, "pages"),
         ("extract", 100, 2, 2, "pages"),
     ]
@@ -64,7 +64,7 @@ def test_pages_are_told_as_they_are_read(tmp_path, monkeypatch):
 def test_percent_alone_has_no_count(tmp_path):
     context = a_context(tmp_path, b"words")
     context.progress("extract", "m", 50)
-    event = context.ledger.progressed[0]
+    event = context.told.progressed[0]
     assert (event.stage_progress, event.done, event.total, event.unit) == (50, None, None, None)
 
 

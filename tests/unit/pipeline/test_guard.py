@@ -33,4 +33,4 @@ def test_what_is_merely_large_is_kept_with_a_warning_and_not_read(tmp_path):
     assert [warning.code for warning in context.found.warnings] == ["not_read"]
     Extract().run(context)
     assert context.found.answer.processor is None
-    assert not context.ledger.milestones
+    assert not context.told.milestones

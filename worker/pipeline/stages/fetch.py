@@ -24,7 +24,8 @@ class Fetch:
         try:
             if context.record.url is not None:
                 context.milestone("Fetching the URL", Stage.FETCH)
-                with context.fetcher.fetch(context.record.url, max_bytes=context.max_bytes) as fetched:
+                most = min(context.max_bytes, context.record.max_bytes or context.max_bytes)
+                with context.fetcher.fetch(context.record.url, max_bytes=most) as fetched:
                     _import(context, fetched)
             else:
                 _download(context)
