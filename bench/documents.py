@@ -1,9 +1,8 @@
-"""What reading costs: the text of a PDF beside bare PDFium, a PDF of 3,000 pages, and a text of 2 GiB through the whole stack."""
+"""Large documents through the whole stack: a PDF of 3,000 pages, and a text of 2 GiB."""
 
 from __future__ import annotations
 
 import io
-import shutil
 import tempfile
 import threading
 import time
@@ -11,28 +10,22 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Self
 
-import pypdfium2
-
-from app.domain import media
 from bench.claim import Claim
 from bench.proc import rss_mib
 from bench.session import Session
 from tests.client import Client, until_closed
 from tests.documents import pdf
 from tests.stack import Stack
-from worker.isolation.parser import Request
-from worker.isolation.parser_host import ParserHost
 
 _GIB = 1024**3
 _LINE = "Each page has as many lines as a page of a book, and each line as many words."
 _PAGE = "\n".join([_LINE] * 40)
-_STAGE_RATIO = 1 / 0.7
 _LONG_SECONDS = 15.0
 _TEXT_MIB = 300.0
 
 
 def run(session: Session) -> Iterator[Claim]:
-    yield _stage(rounds=3 if session.quick else 15)
+    session.leave()
     with tempfile.TemporaryDirectory() as folder:
         stack = Stack(Path(folder) / "stack", max_upload_bytes=str(4 * _GIB)).start()
         try:
@@ -41,39 +34,6 @@ def run(session: Session) -> Iterator[Claim]:
                 yield from _large(stack, client, _GIB // 16 if session.quick else 2 * _GIB)
         finally:
             stack.stop()
-
-
-def _stage(rounds: int) -> Claim:
-    """100 pages, the quickest of the rounds, in turns: a reading by the parser host, from request to answer, and PDFium in this process."""
-    host = ParserHost()
-    ours, bare = [], []
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "source"
-        path.write_bytes(pdf([_PAGE] * 100))
-        try:
-            for _ in range(rounds + 1):  # the first one starts the host
-                made = Path(folder) / "made"
-                made.mkdir()
-                ours.append(_timed(lambda made=made: host.extract(Request(path, media.PDF, made), lambda _: None)))
-                shutil.rmtree(made)
-                bare.append(_timed(lambda: _bare(path)))
-        finally:
-            host.close()
-    value, floor = 1000 * min(ours[1:]), 1000 * min(bare[1:])
-    return Claim("PDF of 100 pages: its text", value, "ms", floor, _STAGE_RATIO, note=f"{100_000 / value:.0f} pages/s; bare PDFium {100_000 / floor:.0f}")
-
-
-def _bare(path: Path) -> str:
-    texts = []
-    document = pypdfium2.PdfDocument(path)
-    for index in range(len(document)):
-        page = document[index]
-        text = page.get_textpage()
-        texts.append(text.get_text_bounded())
-        text.close()
-        page.close()
-    document.close()
-    return "\f".join(texts)
 
 
 def _long(client: Client, pages: int) -> Iterator[Claim]:
@@ -105,12 +65,6 @@ def _through(client: Client, name: str, body: Any) -> tuple[dict[str, Any], list
         events = until_closed(socket, seconds=300)
         sending.join()
     return events[-1], [event for event in events if event["event"] == "source.progress"]
-
-
-def _timed(work: Any) -> float:
-    started = time.perf_counter()
-    work()
-    return time.perf_counter() - started
 
 
 class _Text(io.RawIOBase):
