@@ -9,6 +9,7 @@ from typing import Final
 from app.domain import media
 from worker.processors.base import BuiltIn, Extracted, Reading
 from worker.processors.blocks import Block, Heading, Item, Paragraph, Span, Spans, Table, line, tidy
+from worker.processors.charts import chart
 from worker.processors.office import said
 from worker.processors.package import Element, Package, attribute, child, local, number
 from worker.processors.rendering import write
@@ -103,10 +104,18 @@ class _Document:
                     self._collect(part, text, run, self._relations.get(attribute(part, "id") or "", ("", ""))[1])
                 case "docPr" if description := line(part.get("descr", "")):
                     text.add(f"[{description}]")
-                case "txbxContent":
-                    text.boxes += [block for inner in part for block in self._block(inner)]
+                case "chart" | "txbxContent":
+                    text.boxes += self._hung(part)
                 case name if name not in _HIDDEN:
                     self._collect(part, text, run, link)
+
+    def _hung(self, part: Element) -> Iterator[Block]:
+        """What hangs on a paragraph: a chart, or a box with text of its own."""
+        if local(part) == "chart":
+            yield from chart(self._package.tree(self._relations.get(attribute(part, "id") or "", ("", ""))[1]))
+        else:
+            for inner in part:
+                yield from self._block(inner)
 
     def _placed(self, properties: Element | None, spans: Spans) -> Block:
         style = _value(child(properties, "pStyle"))

@@ -8,6 +8,7 @@ from typing import Final
 from app.domain import media
 from worker.processors.base import BuiltIn, Extracted, Failed, Reading
 from worker.processors.blocks import Block, Heading, Item, Page, Paragraph, Span, Spans, Table, line, plain, tidy, words
+from worker.processors.charts import chart
 from worker.processors.office import said
 from worker.processors.package import Element, Package, attribute, child, local, number
 from worker.processors.rendering import write
@@ -56,6 +57,7 @@ def _blocks(package: Package, slides: list[str], reading: Reading) -> Iterator[B
 
 class _Slide:
     def __init__(self, package: Package, name: str) -> None:
+        self._package = package
         self._relations = package.relations(name)
         self.title = ""
         self.blocks: list[Block] = []
@@ -127,6 +129,8 @@ class _Slide:
                 rows = [tuple(self._cell(cell) for cell in row if local(cell) == "tc") for row in found if local(row) == "tr"]
                 if any(any(row) for row in rows):
                     self.blocks.append(Table(tuple(rows)))
+            elif local(found) == "chart":
+                self.blocks += chart(self._package.tree(self._relations.get(_relation(found), ("", ""))[1]))
 
     def _cell(self, cell: Element) -> str:
         body = child(cell, "txBody")
