@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from headrace_plugin import Limits
-from worker.isolation import seccomp
+from worker.isolation import landlock, seccomp
 
 _DESCRIPTORS: Final = 64
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE = 1, 4
@@ -25,9 +25,9 @@ def environment(folder: Path | str) -> dict[str, str]:
 
 
 def confine(limits: Limits, folder: Path, *, network: bool = False) -> None:
-    """Limits of memory, CPU time, file size and descriptors, no environment, no network (where the kernel knows how), end with the parent.
+    """Limits of memory, CPU time, file size and descriptors, no environment, end with the parent.
 
-    The wall clock is the other side's: it kills the group.
+    Where the kernel knows how, no network, and nothing to write to but the folder. The wall clock is the other side's: it kills the group.
     """
     os.environ.clear()
     os.environ.update(environment(folder))
@@ -45,6 +45,7 @@ def confine(limits: Limits, folder: Path, *, network: bool = False) -> None:
         seccomp.LIBC.prctl(_PR_SET_DUMPABLE, 0)
         with suppress(OSError):  # if memory runs out it is this one that goes
             Path("/proc/self/oom_score_adj").write_text("1000")
+    landlock.confine(folder)
     if not network:
         seccomp.confine()
 

@@ -36,16 +36,16 @@ class Odd:
             pass
 
     def sleep(self, reading):
-        (reading.path.parent / "pid").write_text(str(os.getpid()))
+        (reading.folder / "pid").write_text(str(os.getpid()))
         time.sleep(600)
 
     def family(self, reading):
         child = subprocess.Popen(["sleep", "600"])
-        (reading.path.parent / "pid").write_text(str(child.pid))
+        (reading.folder / "pid").write_text(str(child.pid))
         time.sleep(600)
 
     def orphan(self, reading):
-        (reading.path.parent / "pid").write_text(str(subprocess.Popen(["sleep", "600"]).pid))
+        (reading.folder / "pid").write_text(str(subprocess.Popen(["sleep", "600"]).pid))
 
     def abort(self, reading):
         os.abort()
@@ -89,7 +89,9 @@ class Odd:
         return Extracted(details={
             "environ": dict(os.environ), "cwd": os.getcwd(), "descriptors": sorted(int(name) for name in os.listdir("/proc/self/fd")) if sys.platform == "linux" else [],
             "tcp": attempt(lambda: socket.socket(socket.AF_INET).close()), "unix": attempt(lambda: socket.socket(socket.AF_UNIX).close()),
-            "leave": attempt(os.setsid), "threads": threading.active_count(), "group": os.getpgrp() == os.getpid(),
+            "leave": attempt(os.setsid), "write": attempt(lambda: reading.path.open("r+b").close()), "truncate": attempt(lambda: os.truncate(reading.path, 0)),
+            "make": attempt(lambda: (reading.path.parent / "made").touch()), "remove": attempt(reading.path.unlink),
+            "nowhere": attempt(lambda: open(os.devnull, "w").close()), "threads": threading.active_count(), "group": os.getpgrp() == os.getpid(),
         })
 
     def link(self, reading):

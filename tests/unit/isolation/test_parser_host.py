@@ -61,6 +61,11 @@ def pids_of(host):
     return {each.pid for each in host._idle}
 
 
+def pid_in(ask):
+    """The file in which a reading says its id, or that of what it started; None so far."""
+    return next((path for path in ask.folder.glob("*/pid") if path.read_text()), None)
+
+
 def is_gone(pid):
     """Ended; a zombie whose parent is about to look has ended too."""
     deadline = time.monotonic() + 10
@@ -157,7 +162,7 @@ def test_unsupported_leaves_the_file_to_the_next_and_nothing_behind(ask):
 def test_whatever_it_started_goes_with_it(ask, what):
     with contextlib.suppress(ProcessingFailed):
         ask(f"odd/{what}", wall_seconds=2)
-    assert is_gone(int((ask.folder / "pid").read_text()))
+    assert is_gone(int((pid_in(ask)).read_text()))
 
 
 @on_linux
@@ -169,6 +174,24 @@ def test_it_has_no_surroundings(ask, monkeypatch):
     assert len(seen["descriptors"]) == 5, "three to nowhere, its lines, and the listing itself"
     assert (seen["tcp"], seen["unix"], seen["leave"]) == (errno.EPERM, errno.EPERM, errno.EPERM)
     assert (seen["threads"], seen["group"]) == (1, True)
+
+
+@on_linux
+def test_it_writes_nowhere_but_into_its_folder(ask):
+    if not landlock_works():
+        pytest.skip("this kernel has no Landlock")
+    seen = ask("odd/look").extracted.details
+    assert (seen["write"], seen["truncate"], seen["make"], seen["remove"], seen["nowhere"]) == (errno.EACCES, errno.EACCES, errno.EACCES, errno.EACCES, 0)
+    assert (ask.folder / "source").read_bytes() == b"words"
+
+
+def landlock_works():
+    tried = subprocess.run(
+        [sys.executable, "-c", "import sys, pathlib; from worker.isolation import landlock; sys.exit(not landlock.confine(pathlib.Path('.')))"],
+        cwd=Path(parser_host.__file__).parents[2],
+        check=False,
+    )
+    return tried.returncode == 0
 
 
 def test_progress_comes_four_times_a_second_at_most_and_in_order(ask):
@@ -184,14 +207,14 @@ def test_what_alive_raises_kills_it_and_is_raised(ask, host):
         pass
 
     def stop(_):
-        if (ask.folder / "pid").exists():
+        if pid_in(ask):
             raise Cancelled
 
     ask(media.PLAIN)
     before = pids_of(host)
     with pytest.raises(Cancelled):
         ask("odd/sleep", alive=stop)
-    assert is_gone(int((ask.folder / "pid").read_text()))
+    assert is_gone(int((pid_in(ask)).read_text()))
     assert ask(media.PLAIN).text.words == 1
     assert pids_of(host) == before
 
@@ -244,11 +267,11 @@ def test_a_host_ends_with_its_parent_and_what_it_forked_too(tmp_path):
     ) as parent:
         host = int(parent.stdout.readline())
         deadline = time.monotonic() + 30
-        while not (tmp_path / "pid").exists() and time.monotonic() < deadline:
+        while not (tmp_path / "made/pid").exists() and time.monotonic() < deadline:
             time.sleep(0.01)
         parent.kill()
     assert is_gone(host)
-    assert is_gone(int((tmp_path / "pid").read_text()))
+    assert is_gone(int((tmp_path / "made/pid").read_text()))
 
 
 def test_threads_read_at_the_same_time(ask, host):
@@ -272,7 +295,7 @@ def test_threads_read_at_the_same_time(ask, host):
     sleeper = threading.Thread(target=sleep)
     sleeper.start()
     deadline = time.monotonic() + 30
-    while not (ask.folder / "pid").exists() and time.monotonic() < deadline:
+    while not pid_in(ask) and time.monotonic() < deadline:
         time.sleep(0.01)
     assert ask(media.PLAIN).text.words == 1
     stop.set()
