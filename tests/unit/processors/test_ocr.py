@@ -6,6 +6,8 @@ from PIL import Image, ImageDraw, ImageFont
 from app.domain import media
 from tests import documents, pictures
 from tests.readings import read
+from worker.isolation.parser import Request
+from worker.isolation.parser_host import ParserHost
 from worker.processors import ocr
 from worker.processors.base import Limits
 from worker.processors.images import ImageProcessor
@@ -64,6 +66,18 @@ def test_the_real_one_reads_a_picture(real):
 def test_the_real_one_finds_no_words_in_colours(real):
     found = read(ImageProcessor(), pictures.encoded(PNG), PNG)
     assert (found.text, found.codes) == (None, [])
+
+
+def test_the_real_one_runs_in_the_process_of_a_reading(real, tmp_path):
+    """Under its limits, without a network, with no folder to write to but its own."""
+    (tmp_path / "source").write_bytes(pictures.encoded(PNG, drawing()))
+    (tmp_path / "made").mkdir()
+    host = ParserHost()
+    try:
+        answer = host.extract(Request(tmp_path / "source", PNG, tmp_path / "made"), lambda _: None)
+    finally:
+        host.close()
+    assert (answer.text.preview, [warning.code for warning in answer.warnings]) == ("Recognised words", ["ocr"])
 
 
 def test_pages_without_text_are_read_in_their_place(tesseract):
