@@ -9,7 +9,7 @@ from typing import Final
 from pydantic import TypeAdapter
 
 from app.domain.results import PREVIEW_CHARACTERS, Text, Warned
-from headrace_plugin import MARKDOWN, PAGES, TEXT, THUMBNAIL, Extracted, Reading
+from headrace_plugin import MARKDOWN, PAGES, TEXT, THUMBNAIL, Extracted, Processor, Reading
 
 _CHUNK_CHARACTERS: Final = 1 << 20
 
@@ -22,6 +22,8 @@ class Answer:
     processor: str | None = None
     """None: nobody reads such files."""
     version: str | None = None
+    draws: bool = False
+    """Whether it can be asked for a thumbnail."""
     text: Text | None = None
     """Of the file `text.txt`; None when there is none."""
     warnings: list[Warned] = field(default_factory=list)
@@ -32,13 +34,16 @@ class Answer:
 ANSWER: Final = TypeAdapter(Answer)
 
 
-def answer(reading: Reading, extracted: Extracted, *, processor: str, version: str) -> Answer:
+def answer(reading: Reading, extracted: Extracted, processor: Processor) -> Answer:
     """For a reading that is over. Reads the text once more, in pieces."""
     reading.close()
     warnings = [Warned(code=code, message=message) for code, message in reading.warnings]
     text = measure(reading.folder / TEXT, truncated=extracted.truncated or reading.truncated)
     files = [name for name in (TEXT, PAGES, MARKDOWN, THUMBNAIL) if (reading.folder / name).exists()]
-    return Answer(extracted=extracted, processor=processor, version=version, text=text, warnings=warnings, files=files)
+    return Answer(
+        extracted=extracted, processor=processor.name, version=processor.version, draws=hasattr(processor, "thumbnail"), text=text, warnings=warnings,
+        files=files,
+    )  # fmt: skip
 
 
 def measure(path: Path, *, truncated: bool = False) -> Text | None:

@@ -26,7 +26,7 @@ def extract(processor: Processor | None, request: Request, tell: Tell) -> Answer
         return Answer()
     with _reading(request, tell) as reading:
         try:
-            return answer(reading, processor.process(reading), processor=processor.name, version=processor.version)
+            return answer(reading, processor.process(reading), processor)
         except Unsupported:
             reading.reset()
             return None

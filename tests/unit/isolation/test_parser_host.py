@@ -82,7 +82,7 @@ def is_gone(pid):
 
 def test_text_is_read(ask):
     answer = ask(media.PLAIN, b"three small words")
-    assert (answer.processor, answer.version, answer.files) == ("text", "1", ["text.txt"])
+    assert (answer.processor, answer.version, answer.draws, answer.files) == ("text", "1", False, ["text.txt"])
     assert (answer.text.characters, answer.text.words, answer.text.preview) == (17, 3, "three small words")
 
 
@@ -95,7 +95,7 @@ def test_all_that_a_processor_finds_comes_across(ask, host):
     request = ask.request("odd/all")
     answer = host.extract(request, lambda _: None)
     found = answer.extracted
-    assert (answer.processor, answer.version) == ("odd", "7")
+    assert (answer.processor, answer.version, answer.draws) == ("odd", "7", True)
     assert (found.pages, found.width, found.height, found.frames, found.duration_seconds) == (2, 3, 4, 5, 1.5)
     assert (found.encoding, found.language, found.document, list(found.outline), found.details) == (
         "utf-8",

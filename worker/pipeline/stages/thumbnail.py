@@ -21,7 +21,7 @@ class Thumbnail:
         try:
             if THUMBNAIL in found.answer.files:
                 found.thumbnail = _made(context)
-            else:
+            elif found.answer.draws:
                 found.thumbnail = context.parser.thumbnail(context.request(), lambda _: context.check(), processor=found.answer.processor)
         except ProcessingFailed as error:
             found.warnings.append(Warned(code="thumbnail_failed", message=error.message))
