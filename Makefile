@@ -47,7 +47,7 @@ corpus: $(RUN) ## check the running stack against the corpus of real documents, 
 	@if [ ! -f $(CORPUS)/MANIFEST.json ]; then echo 'make corpus: $(CORPUS) is absent, nothing to check'; exit 0; fi; \
 	set -- $$($(BIN)/python -c 'from app.cli.connection import connect; c = connect(None, None, None); print(c.url, c.key)' 2>/dev/null); \
 	if [ $$# -ne 2 ]; then echo 'make corpus: no stack runs here; start one with make up' >&2; exit 1; fi; \
-	$(BIN)/python $(CORPUS)/check.py $(CORPUS)/MANIFEST.json --http "$$1" --user corpus --key "$$2"
+	$(BIN)/python $(CORPUS)/check.py $(CORPUS)/MANIFEST.json --http "$$1" --user corpus --key "$$2" --strict
 
 pins: ## compile requirements/*.txt anew from pyproject.toml (needs uv)
 	@command -v uv >/dev/null || { echo 'make pins: uv is needed (pip install uv)' >&2; exit 1; }

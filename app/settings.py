@@ -104,6 +104,8 @@ class Settings(BaseModel):
     body_stall_seconds: float = Field(60, gt=0, description="A body of which nothing comes for so long is given up.")
     store_threads: int = Field(32, ge=2, le=512, description="Store calls that one API process makes at once.")
     stop_seconds: int = Field(25, ge=1, description="How long an API process that is told to stop lets running requests end.")
+    ocr_pages: int = Field(20, ge=0, description="Pages and pictures of a document whose text is recognised, where the worker has tesseract. 0: none.")
+    accept_types: Names = Field(["*"], description="Media types that are processed (by the bytes; `image/*` is a pattern); others end as `unsupported_type`.")
     sync_timeout_seconds: float = Field(50, gt=0, description="How long the synchronous calls wait for the processing.")
     import_allow_nets: Names = Field([], description="Networks that URL import may reach beside the public ones.")
     import_ports: Ports = Field([80, 443], description="Ports that URL import may reach.")

@@ -54,6 +54,7 @@ def make(settings: Settings, *, timeouts: tuple[type[BaseException], ...] = ()) 
         scratch=scratch,
         max_upload_bytes=min(settings.max_upload_bytes, settings.scratch_bytes or settings.max_upload_bytes),
         lease_seconds=settings.lease_seconds,
+        accept_types=tuple(settings.accept_types),
         stages=STAGES if settings.clamd_url is None else scanned(_clamd(settings.clamd_url, settings.clamd_timeout_seconds)),
         parser=ParserHost(_named(settings)),
         limits=_limits(settings),
@@ -95,6 +96,7 @@ def _limits(settings: Settings) -> Limits:
         pixels=settings.reading_pixels,
         frames=settings.reading_frames,
         thumbnail_pixels=settings.thumbnail_pixels,
+        ocr_pages=settings.ocr_pages,
     )
 
 

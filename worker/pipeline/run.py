@@ -121,6 +121,8 @@ class Parts:
     """Of one reading."""
     unpacked: Unpacked = field(default_factory=Unpacked)
     """What a file may unpack to."""
+    accept_types: tuple[str, ...] = ("*",)
+    """Patterns of the media types that are taken."""
     stages: tuple[Step, ...] = STAGES
     timeouts: tuple[type[BaseException], ...] = ()
     """What the task runner raises into the work when its time is over."""
@@ -236,7 +238,7 @@ def _work(parts: Parts, owner: OwnerId, record: InboxRecord, hold: _Hold) -> Run
         context = StageContext(
             owner=owner, record=record, fence=hold.fence, attempt=claim.attempt, progress=claim.progress, store=hold.store, story=hold.story,
             fetcher=parts.fetcher, parser=parts.parser, limits=parts.limits, unpacked=parts.unpacked, scratch=Path(scratch),
-            max_bytes=parts.max_upload_bytes, heartbeat=hold.heartbeat,
+            max_bytes=parts.max_upload_bytes, heartbeat=hold.heartbeat, accept_types=parts.accept_types,
         )  # fmt: skip
         hold.patience.tell = context.waits_for_storage
         try:

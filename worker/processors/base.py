@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from headrace_plugin import Extracted, Failed, Heading, Limits, Processor, Reading, Thumbnail, Thumbnailer, Unsupported
+from headrace_plugin import THUMBNAIL, Extracted, Failed, Heading, Limits, Processor, Reading, Thumbnail, Thumbnailer, Unsupported
 
 
 class BuiltIn:
@@ -12,4 +12,4 @@ class BuiltIn:
     priority: int = 0
 
 
-__all__ = ["BuiltIn", "Extracted", "Failed", "Heading", "Limits", "Processor", "Reading", "Thumbnail", "Thumbnailer", "Unsupported"]
+__all__ = ["THUMBNAIL", "BuiltIn", "Extracted", "Failed", "Heading", "Limits", "Processor", "Reading", "Thumbnail", "Thumbnailer", "Unsupported"]
