@@ -10,7 +10,7 @@ from numbers import Rational
 from typing import Any, Final
 
 import pi_heif
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps
 
 from worker.processors import picture
 from worker.processors.base import BuiltIn, Extracted, Failed, Reading, Thumbnail
@@ -91,10 +91,9 @@ def _opened(reading: Reading) -> Iterator[Image.Image]:
         # It warns of what it can do without: notes that are cut, a table that it repairs.
         with warnings.catch_warnings(action="ignore"), Image.open(reading.path, formats=_FORMATS[reading.media_type]) as image:
             yield image
-    except FileNotFoundError:
+    except (FileNotFoundError, MemoryError, Failed):
         raise
-    # What the many readers of Pillow raise over a broken file.
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, TypeError, KeyError, IndexError, EOFError, OverflowError, RuntimeError) as error:
+    except Exception as error:
         raise Failed("malformed", f"{type(error).__name__}: {error}") from error
 
 
