@@ -18,7 +18,6 @@ from app.adapters.api_keys import ApiKeys
 from app.adapters.policy_file import Policy
 from app.adapters.policy_file import read as read_policy
 from app.adapters.redis.breaker import Breaker
-from app.adapters.redis.client import connect_async
 from app.adapters.redis.commands import Commands
 from app.adapters.redis.events import RedisLiveFeed
 from app.adapters.redis.ledger import AsyncRedisLedger
@@ -126,7 +125,7 @@ async def _lifespan(api: FastAPI) -> AsyncIterator[None]:
     offload = Offload(settings.store_threads)
     store = await offload(open_store, wiring.storage(settings))
     location, calls = wiring.redis(settings), wiring.calls(settings)
-    redis, counters = Commands(location), connect_async(location)
+    redis = Commands(location)
     breaker = Breaker(lambda: redis("PING"), timeout_seconds=location.timeout_seconds)
     ledger = AsyncRedisLedger(redis, calls, breaker)
     ours = policy(settings)
@@ -143,7 +142,7 @@ async def _lifespan(api: FastAPI) -> AsyncIterator[None]:
     api.state.services = Services(
         access=access,
         throttle=Throttle(settings.guesses_per_minute),
-        pace=Pace(RedisRateLimits(counters, calls.keys, breaker), quotas(settings), ours.quotas),
+        pace=Pace(RedisRateLimits(redis, calls.keys, breaker), quotas(settings), ours.quotas),
         admission=Admission(access, ledger, settings.secrets, lambda: datetime.now(UTC), settings.events_ttl_seconds, settings.ws_tickets),
         sockets=Sockets(SocketLimits(settings.sockets_per_channel, settings.sockets_per_owner, settings.sockets_per_process)),
         lines=api.state.lines,
@@ -179,6 +178,5 @@ async def _lifespan(api: FastAPI) -> AsyncIterator[None]:
         await subscribe.close()
         await look.close()
         await ledger.close()
-        await counters.aclose()
         await offload(store.close)
         offload.close()
