@@ -132,8 +132,13 @@ class Subscribe:
                 reader.told.looks = True
             return
         reader.epoch, reader.offset = after
-        if after.offset and not is_lost(*after, state):
+        if is_lost(*after, state):
+            return
+        if after.offset:
             await self._past(reader)
+        else:  # what `channel.recovered` hands out: ends were shown then, and no stream has them
+            reader.told = Told()
+            reader.told.looks = True
 
     async def _past(self, reader: Reader) -> None:
         """Who goes on after an end was told that end."""
