@@ -1,8 +1,8 @@
-"""Store: what was read out goes to the object store, under this attempt's fence, and the channel's marker is written."""
+"""Store: what was read out goes to the object store, under this attempt's fence."""
 
 from __future__ import annotations
 
-from app.domain.layout import artifact_key, marker_key
+from app.domain.layout import artifact_key
 from app.domain.results import Artifact
 from app.domain.stages import Stage
 from worker.pipeline.context import StageContext
@@ -18,4 +18,3 @@ def run(context: StageContext) -> None:
         key = artifact_key(context.owner, record.source_uuid, record.run, context.fence, "text.txt")
         found.artifacts["text"] = Artifact(key=key, size=len(body), media_type=_TEXT, filename=f"{found.filename}.txt")
         context.store.put(key, body, media_type=_TEXT)
-    context.store.put(marker_key(record.ws_uuid, context.owner, record.source_uuid), b"")
