@@ -7,7 +7,6 @@ from app.protocol.commit import commit, discard
 from app.protocol.erase import erase
 from tests.unit.doubles import ADA, CHANNEL, SOURCE, Troubled, a_failure, a_record, a_success, contents
 
-
 MARKER = marker_key(CHANNEL, ADA, SOURCE)
 
 
