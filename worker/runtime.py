@@ -14,6 +14,7 @@ from app.adapters.redis.ledger import RedisLedger
 from app.adapters.storage import open_store
 from app.protocol.deployment import claim_store
 from app.settings import Settings, SettingsError, load
+from worker.pipeline import scratch
 from worker.pipeline.run import Parts
 
 _REDIS_SECONDS = 5.0
@@ -27,8 +28,9 @@ def make(settings: Settings, *, timeouts: tuple[type[BaseException], ...] = ()) 
     """Raises StoreUnfit, SettingsError, Unavailable."""
     store = open_store(wiring.storage(settings))
     claim_store(store, settings.deployment)
-    scratch = settings.scratch_dir or Path(tempfile.gettempdir())
-    scratch.mkdir(parents=True, exist_ok=True)
+    place = settings.scratch_dir or Path(tempfile.gettempdir())
+    place.mkdir(parents=True, exist_ok=True)
+    scratch.sweep(place)  # of the process whose place we take, perhaps
     try:
         fetcher = GuardedFetcher(_fetch_policy(settings))
     except ValueError as error:
@@ -38,7 +40,7 @@ def make(settings: Settings, *, timeouts: tuple[type[BaseException], ...] = ()) 
         ledger=RedisLedger(connect(wiring.redis(settings, timeout_seconds=_REDIS_SECONDS)), wiring.calls(settings)),
         fetcher=fetcher,
         announcer=wiring.announcer(settings),
-        scratch=scratch,
+        scratch=place,
         max_upload_bytes=min(settings.max_upload_bytes, settings.scratch_bytes or settings.max_upload_bytes),
         lease_seconds=settings.lease_seconds,
         timeouts=timeouts,

@@ -14,7 +14,6 @@ Whoever dies between two steps leaves a state from which any other worker, or th
 from __future__ import annotations
 
 import logging
-import tempfile
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -32,6 +31,7 @@ from app.protocol import erase, inbox
 from app.protocol.announce import Announcer
 from app.protocol.commit import commit, discard
 from app.protocol.outcome import outcome
+from worker.pipeline import scratch
 from worker.pipeline.context import StageContext
 from worker.pipeline.lease import Heartbeat, LeaseLost
 from worker.pipeline.stages import checksum, extract, fetch, sniff, store
@@ -141,10 +141,10 @@ def _work(parts: Parts, owner: OwnerId, record: InboxRecord, fence: Fence, claim
     """The result of this attempt, not yet committed. Raises LeaseLost, Unavailable."""
     if claim.kind == "spent":
         return _with_timeline(parts, owner, failed(owner, record, "crash", fence=fence, attempt=claim.attempt))
-    with tempfile.TemporaryDirectory(prefix="headrace-", dir=parts.scratch) as scratch:
+    with scratch.folder(parts.scratch) as folder:
         context = StageContext(
             owner=owner, record=record, fence=fence, attempt=claim.attempt, progress=claim.progress, store=parts.store, ledger=parts.ledger,
-            fetcher=parts.fetcher, scratch=Path(scratch), max_bytes=parts.max_upload_bytes, heartbeat=heartbeat,
+            fetcher=parts.fetcher, scratch=folder, max_bytes=parts.max_upload_bytes, heartbeat=heartbeat,
         )  # fmt: skip
         failures: tuple[type[BaseException], ...] = (ProcessingFailed, *parts.timeouts)
         try:
