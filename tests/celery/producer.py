@@ -44,12 +44,12 @@ class Producer:
         self.ledger.close()
         self.store.close()
 
-    def accept(self, body: bytes = b"some words", *, filename: str = "a.txt", url: str | None = None) -> InboxRecord:
+    def accept(self, body: bytes = b"some words", *, filename: str = "a.txt", url: str | None = None, metadata: dict[str, str] | None = None) -> InboxRecord:
         """The bytes, the inbox record, and the hint; without the hint while Redis is away."""
         upload = new_upload()
         if url is None:
             self.store.put(object_key(self.owner, upload), body)
-        record = _record(upload, body, filename, url)
+        record = _record(upload, body, filename, url, metadata or {})
         assert inbox.create(self.store, self.owner, record)
         with suppress(Unavailable):
             assert self.ledger.accept(self.owner, record)
@@ -100,7 +100,7 @@ class Producer:
         return self._redis.hlen(self._calls.keys.queue("unacked"))
 
 
-def _record(upload: UploadId, body: bytes, filename: str, url: str | None) -> InboxRecord:
+def _record(upload: UploadId, body: bytes, filename: str, url: str | None, metadata: dict[str, str]) -> InboxRecord:
     return InboxRecord(
         source_uuid=SourceId(str(uuid.uuid4())),
         ws_uuid=ChannelId(str(uuid.uuid4())),
@@ -109,5 +109,6 @@ def _record(upload: UploadId, body: bytes, filename: str, url: str | None) -> In
         size=None if url else len(body),
         filename=filename,
         url=url,
+        metadata=metadata,
         base_url="http://127.0.0.1",
     )

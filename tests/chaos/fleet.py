@@ -24,10 +24,11 @@ class Fleet(Stack):
 
     def __init__(self, folder: Path, redis: Valkey, storage: Storage, *, web_port: int, terms: dict[str, str]) -> None:
         self.scratch = folder / "scratch"
-        super().__init__(
-            folder / "data", redis_url=redis.url, secret_keys=SECRET, dev_key=KEY, scratch_dir=str(self.scratch), workers="3", api_processes="2",
-            import_allow_nets="127.0.0.0/8", import_ports=str(web_port), **terms, **storage.settings,
-        )  # fmt: skip
+        settings = {
+            "redis_url": redis.url, "secret_keys": SECRET, "dev_key": KEY, "scratch_dir": str(self.scratch), "workers": "3", "api_processes": "2",
+            "import_allow_nets": "127.0.0.0/8", "import_ports": str(web_port), **terms, **storage.settings,
+        }  # fmt: skip
+        super().__init__(folder / "data", **settings)
 
     def living(self, kind: str) -> dict[str, processes.Snapshot]:
         running = stack.read(self.folder)

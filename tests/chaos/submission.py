@@ -44,8 +44,8 @@ def _of(kind: str, filename: str, body: bytes, **more) -> Submission:
     return Submission(kind, filename, body, sha256=hashlib.sha256(body).hexdigest(), **more)
 
 
-def _import(chance: random.Random) -> Submission:
-    path = f"/{chance.getrandbits(64):016x}.txt"
+def imported(path: str) -> Submission:
+    """From the origin's page of that path."""
     return Submission("import", "", path=path, sha256=hashlib.sha256(page(path)).hexdigest())
 
 
@@ -58,7 +58,7 @@ KINDS: dict[str, tuple[float, Callable[[random.Random], Submission]]] = {
     # Each with its share of all.
     "text": (42, lambda c: _of("text", "a.txt", _words(c, 100, 40_000))),
     "pdf": (18, lambda c: _of("pdf", "a.pdf", pdf([f"page {n} {c.getrandbits(64)}" for n in range(c.randint(1, 30))]))),
-    "import": (13, _import),
+    "import": (13, lambda c: imported(f"/{c.getrandbits(64):016x}.txt")),
     "long text": (8, lambda c: _of("long text", "long.txt", _words(c, 100_000, 800_000))),
     "image": (5, lambda c: _of("image", "a.png", png(c.randint(1, 200), c.randint(1, 200)))),
     "twice": (4, lambda c: _of("twice", "a.txt", _words(c, 100, 4_000), twice=True)),
@@ -69,7 +69,7 @@ KINDS: dict[str, tuple[float, Callable[[random.Random], Submission]]] = {
 }
 
 
-def submission(chance: random.Random) -> Submission:
+def submission(chance: random.Random, kind: str | None = None) -> Submission:
     """The next one, of a kind by chance."""
-    kind = chance.choices(list(KINDS), [share for share, _ in KINDS.values()])[0]
+    kind = kind or chance.choices(list(KINDS), [share for share, _ in KINDS.values()])[0]
     return KINDS[kind][1](chance)

@@ -33,6 +33,7 @@ class Ear:
     heard: list[tuple[int, float, dict[str, Any]]] = field(default_factory=list)
     """Connection, time, event; without progress."""
     refused: Counter[str] = field(default_factory=Counter)
+    is_connected: bool = False
     is_done: bool = False
 
     def take(self, event: dict[str, Any]) -> None:
@@ -52,7 +53,7 @@ class Ear:
 
 
 class Visitor:
-    def __init__(self, number: int, *, base_url: str, key: str, http: httpx.AsyncClient, import_url, chance: random.Random) -> None:
+    def __init__(self, number: int, *, base_url: str, key: str, http: httpx.AsyncClient, import_url, chance: random.Random, keep_open: bool = False) -> None:
         self.user = f"visitor-{number}"
         self.channel = str(uuid.UUID(int=chance.getrandbits(128), version=4))
         self.headers = {"X-API-Key": key, "X-User-ID": self.user}
@@ -61,7 +62,8 @@ class Visitor:
         self.ears = [Ear(f"reader {n + 1}") for n in range(2 if chance.random() < 0.1 else 1)]
         self.is_complete = asyncio.Event()
         """Nothing more is to come of it: all that it wanted to send is answered or given up."""
-        self._late = chance.random() < 0.25
+        self._keep_open = keep_open
+        self._late = chance.random() < 0.25 and not keep_open
         """Opens its sockets after its first upload."""
         self._base_url, self._http, self._import_url = base_url, http, import_url
         self._begun = asyncio.Event()
@@ -101,7 +103,7 @@ class Visitor:
             return
         for _ in range(20):
             try:
-                answer = await self._http.post("/public/sources/ws", json={"ws-uuid": self.channel}, headers=self.headers)
+                answer = await self._http.post("/public/sources/ws", json={"ws-uuid": self.channel, "keep-open": self._keep_open}, headers=self.headers)
                 if answer.status_code == 200:
                     return
             except httpx.HTTPError:
@@ -153,6 +155,7 @@ class Visitor:
         url = f"ws{self._base_url.removeprefix('http')}/ws/{self.channel}{after}"
         try:
             async with connect(url, additional_headers=self.headers, max_size=None, proxy=None, compression=None, open_timeout=20) as socket:
+                ear.is_connected = True
                 while True:
                     ear.take(json.loads(await socket.recv()))
         except ConnectionClosed as closed:
@@ -162,4 +165,6 @@ class Visitor:
             ear.refused[str(response.status_code) if response is not None else type(refused).__name__] += 1
         except (OSError, TimeoutError) as error:
             ear.refused[type(error).__name__] += 1
+        finally:
+            ear.is_connected = False
         return False

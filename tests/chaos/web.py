@@ -1,4 +1,4 @@
-"""The web server that is imported from: every address has a text of its own, but for those below /404/."""
+"""The web server that is imported from: every address has a text of its own, but for those below /404/; below /held/ it comes when `let_go` is set."""
 
 from __future__ import annotations
 
@@ -10,7 +10,12 @@ from tests.chaos.submission import page
 
 
 class _Answer(BaseHTTPRequestHandler):
+    web: Web
+
     def do_GET(self) -> None:
+        if self.path.startswith("/held/"):
+            self.web.held.add(self.path)
+            self.web.let_go.wait(120)
         body = b"" if self.path.startswith("/404/") else page(self.path)
         self.send_response(200 if body else 404)
         self.send_header("Content-Type", "text/plain")
@@ -25,15 +30,24 @@ class _Answer(BaseHTTPRequestHandler):
         pass
 
 
+class _Server(ThreadingHTTPServer):
+    request_queue_size = 256
+
+
 class Web:
+    def __init__(self) -> None:
+        self.held: set[str] = set()
+        self.let_go = threading.Event()
+
     def __enter__(self) -> Self:
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _Answer)
+        self._server = _Server(("127.0.0.1", 0), type("Answer", (_Answer,), {"web": self}))
         self.port = self._server.server_address[1]
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.let_go.set()
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
