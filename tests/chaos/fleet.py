@@ -20,7 +20,7 @@ KEY = "hr_dev_chaos"
 class Fleet(Stack):
     """`start` it; `name` of a process is that of stack.json."""
 
-    command = ("tests.chaos.up",)
+    command = ("tests.chaos.up", "tests.chaos.fragile", "--reconcilers", "2")
 
     def __init__(self, folder: Path, redis: Valkey, storage: Storage, *, web_port: int, terms: dict[str, str]) -> None:
         self.scratch = folder / "scratch"

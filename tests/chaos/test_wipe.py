@@ -22,7 +22,7 @@ MANY = 100
 
 
 class Crowd(Fleet):
-    command = ("tests.chaos.crowded",)
+    command = ("tests.chaos.up", "worker.celery_app", "--threads", "100")
 
 
 async def until(what, seconds: float = 90) -> None:
