@@ -5,15 +5,15 @@ No setting of Celery on Redis is free of loss, so none is trusted: a message is 
 
 from __future__ import annotations
 
-from app.domain.jobs import PROCESS_QUEUE, QUEUES
+from app.domain.jobs import QUEUES, Lane
 from app.settings import load
 
 _settings = load()
 
 broker_url = _settings.redis_url.get_secret_value()
-task_default_queue = PROCESS_QUEUE
+task_queues: dict[str, dict[str, str]] = {name: {} for name in QUEUES}  # a worker takes from all of them, or from those that -Q names
+task_default_queue = Lane.FAST.queue
 task_create_missing_queues = False
-task_routes = {name: {"queue": queue} for name, queue in QUEUES.items()}
 control_exchange = "headrace.control"
 event_exchange = "headrace.events"
 event_queue_prefix = "headrace.events"
@@ -39,6 +39,7 @@ broker_channel_error_retry = True  # a full Redis must not end the worker
 worker_cancel_long_running_tasks_on_connection_loss = False
 broker_transport_options = {
     "global_keyprefix": _settings.redis_prefix,
+    "queue_order_strategy": "round_robin",  # the lane that a message came from is asked last for the next one, so none starves
     "visibility_timeout": 12 * 3600,  # recovery is by lease, not by this
     "unacked_restore_interval": 5,
     "unacked_restore_throttle": 1,

@@ -20,6 +20,7 @@ from app.adapters.policy_file import read as read_policy
 from app.adapters.redis.breaker import Breaker
 from app.adapters.redis.client import connect_async
 from app.adapters.redis.events import RedisLiveFeed
+from app.adapters.redis.fleet import Presence, this_process
 from app.adapters.redis.ledger import AsyncRedisLedger
 from app.adapters.redis.rate_limits import RedisRateLimits
 from app.adapters.storage import open_store
@@ -30,9 +31,11 @@ from app.api.measure import Measure
 from app.api.middleware import Drain
 from app.api.openapi import describe_events
 from app.api.origins import LOCALHOST, Origins
+from app.api.running import Running
 from app.api.websocket.lines import Lines
 from app.domain.policy import UploadPolicy
 from app.domain.quota import Quotas
+from app.domain.version import VERSION
 from app.protocol.deployment import claim_store
 from app.services.accept import Accept
 from app.services.access import Access
@@ -51,6 +54,9 @@ from app.services.synchronous import Synchronous
 from app.services.throttle import Throttle
 from app.services.upload import Upload
 from app.settings import Settings
+
+_CLEAN_UP_SECONDS = 10
+"""What uploads that were cut off by our stop have for aborting their transfers."""
 
 
 def check_store(settings: Settings) -> None:
@@ -86,7 +92,7 @@ def api_keys(settings: Settings) -> ApiKeys:
 def build(settings: Settings, lines: Lines | None = None) -> ASGIApp:
     """The whole ASGI application. It connects when it starts; nothing here does I/O. `lines`: for who closes the sockets before it stops."""
     api = FastAPI(
-        title="Headrace", version="0.1.0", lifespan=_lifespan, summary="Upload documents; watch them being checked, read and stored.",
+        title="Headrace", version=VERSION, lifespan=_lifespan, summary="Upload documents; watch them being checked, read and stored.",
         redirect_slashes=False,
     )  # fmt: skip
     api.state.settings = settings
@@ -103,7 +109,8 @@ def build(settings: Settings, lines: Lines | None = None) -> ASGIApp:
     api.include_router(downloads.router)
     api.include_router(health.router)
     describe_events(api)
-    return Measure(Drain(_with_cors(api, settings.cors_origins)))
+    api.state.running = Running(Drain(_with_cors(api, settings.cors_origins)))
+    return Measure(api.state.running)
 
 
 def _with_cors(app: ASGIApp, origins: list[str]) -> ASGIApp:
@@ -168,8 +175,10 @@ async def _lifespan(api: FastAPI) -> AsyncIterator[None]:
     gc.collect()
     gc.freeze()  # what was made so far stays; a full collection over its 100,000 objects stops every upload for 0.03 to 0.2 s
     try:
-        yield
+        with Presence(wiring.fleet(settings), this_process("api")):
+            yield
     finally:
+        await api.state.running.ended(_CLEAN_UP_SECONDS)
         api.state.lines.cut()
         await asyncio.sleep(0)  # they say so to their readers in the next turn
         running.cancel()

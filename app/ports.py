@@ -2,6 +2,8 @@
 
 ObjectStore, Fetcher and Ledger are synchronous: boto3 is, and a worker is. The API calls the store through one bounded
 `offload` (services/offload.py) and has an asynchronous twin of the ledger. Implementations are safe for use by many threads.
+
+More than 350 lines: all ports stand in one place, to be read in one go, and most of it is their promises.
 """
 
 from __future__ import annotations
@@ -17,8 +19,9 @@ from app.domain.channel import ChannelState, Registration
 from app.domain.events import Milestone, SourceProgress, SourceReceiving
 from app.domain.identity import ApiKey
 from app.domain.ids import ChannelId, Fence, OwnerId, SourceId, UploadId
+from app.domain.jobs import Lane
 from app.domain.quota import Kind, Standing
-from app.domain.results import Moment
+from app.domain.results import Moment, RunResult
 from app.domain.source import InboxRecord, State
 from app.domain.stages import Stage
 
@@ -114,7 +117,7 @@ class Claim:
     """The answer to an attempt to take a run."""
 
     kind: str
-    """ok: it is yours · spent: yours, but over the cap of attempts · busy: another's lease lives · over: it has ended."""
+    """ok: it is yours · spent: yours, but it was tried too often · busy: another's lease lives · waits: its owner has no turn left · over: it has ended."""
     attempt: int = 0
     worker: str = ""
     """Busy: who holds it (`domain/lease.py` reads it)."""
@@ -122,6 +125,8 @@ class Claim:
     """Ok: the attempt before this one was lost with its worker."""
     progress: int = 0
     """Ok: what readers were told so far (0-100); it must not go back."""
+    code: str = ""
+    """Spent: the failure that it ends in. `crash`: its workers died too often; `timeout`: it was given back as overran too often."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +148,7 @@ class Due:
     owner: OwnerId
     source: SourceId
     run: int
+    lane: Lane = Lane.FAST
 
 
 class Ledger(Protocol):
@@ -153,16 +159,28 @@ class Ledger(Protocol):
     """
 
     def accept(self, owner: OwnerId, record: InboxRecord, *, receiving: UploadId | None = None) -> bool:
-        """Open the run: record, first event and Celery message at once. False when the ledger has this run (or a later one) already."""
+        """Open the run: record and first event at once, and the Celery message if its owner has a turn left in the lane; else it waits for one.
+
+        False when the ledger has this run (or a later one) already.
+        """
 
     def claim(self, owner: OwnerId, record: InboxRecord, *, fence: Fence, worker: str, dead_worker: str = "") -> Claim:
-        """Take the run for one attempt. A lease that lives is respected, unless its worker is `dead_worker`."""
+        """Take the run for one attempt. A lease that lives is respected, unless its worker is `dead_worker`.
+
+        A run that waits for its turn is taken only when there is one; else it goes on waiting, and its message is sent when it has one.
+        """
 
     def beat(self, owner: OwnerId, record: InboxRecord, *, fence: Fence, worker: str, attempt: int) -> bool:
         """Keep the lease. False when the run is no longer ours; a record that is gone (wipe) is written anew."""
 
-    def release(self, owner: OwnerId, record: InboxRecord, *, fence: Fence) -> bool:
-        """Give the run back, with its attempt; it is due again after the grace. False when it was not ours."""
+    def release(self, owner: OwnerId, record: InboxRecord, *, fence: Fence, overran: bool = False) -> bool:
+        """Give the run back, with its attempt; it is due again after the grace. False when it was not ours.
+
+        `overran`: it had no end within its time. That is counted, with the same cap as attempts, so that it does not go round for ever.
+        """
+
+    def defer(self, owner: OwnerId, source: SourceId, *, seconds: float) -> bool:
+        """Enqueue the open run again in so long, since this process cannot make sense of it. False when somebody is at work, or nothing is open."""
 
     def append(self, owner: OwnerId, record: InboxRecord, event: Milestone, *, fence: Fence, attempt: int, seq: int, stage: Stage | None) -> bool:
         """Add a milestone of this attempt, once per (source, run, attempt, seq). False when it was there, or the run is not ours."""
@@ -180,13 +198,22 @@ class Ledger(Protocol):
         """What happened to the latest run so far; empty when Redis does not know."""
 
     def due(self, *, limit: int) -> list[Due]:
-        """Open runs whose grace or lease is over, oldest first."""
+        """Open runs that had their turn and whose grace or lease is over, oldest first."""
 
     def running(self) -> list[tuple[Due, str]]:
         """Runs under a lease, each with its worker. As many as the fleet runs at once."""
 
     def requeue(self, due: Due, *, dead_worker: str = "") -> bool:
-        """Enqueue a due run again, with a growing pause to the next time. False when somebody is at work or it has ended."""
+        """Enqueue a due run again, with a growing pause to the next time.
+
+        False when somebody is at work, its message still lies in the queue, or it has ended.
+        """
+
+    def queueing(self) -> list[tuple[OwnerId, Lane]]:
+        """Whose runs wait for a turn, and in which lane."""
+
+    def wake(self, owner: OwnerId, lane: Lane) -> int:
+        """Give the turns that are left to the owner's runs that wait; how many. Every end does so; this is for the end that was lost."""
 
     def forget(self, owner: OwnerId, source: SourceId) -> None:
         """Drop the source's record and timeline (it was deleted)."""
@@ -258,6 +285,9 @@ class AsyncLedger(Protocol):
 
     async def timeline(self, owner: OwnerId, source: SourceId, run: int) -> list[Moment]: ...
 
+    async def position(self, owner: OwnerId, source: SourceId) -> int | None:
+        """About how many runs come before this one and with it; None when it does not wait, or is not known."""
+
     async def forget(self, owner: OwnerId, source: SourceId) -> None: ...
 
     async def ping(self) -> None: ...
@@ -311,8 +341,8 @@ class Fetched:
 class Fetcher(Protocol):
     """Gets a URL that a stranger named."""
 
-    def fetch(self, url: str, *, max_bytes: int) -> AbstractContextManager[Fetched]:
-        """GET, with every address checked at connect, on every hop.
+    def fetch(self, url: str, *, max_bytes: int, check: Callable[[], None] = lambda: None) -> AbstractContextManager[Fetched]:
+        """GET, with every address checked at connect, on every hop. `check` is called each second at least; what it raises ends the fetch.
 
         Raises ProcessingFailed: url_refused (scheme, port, address, userinfo), fetch_failed (anything the other side did),
         too_large (over `max_bytes`, by promise or in fact), timeout (the total deadline); also while chunks are taken.
@@ -330,6 +360,30 @@ class RateLimits(Protocol):
 
     async def spend(self, token: str, source: SourceId, *, most: int, seconds: int) -> bool:
         """Count the source as brought by the token, which may bring `most`; kept for so long. The same source again counts once. Raises Unavailable."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """The end of one run, for somebody outside."""
+
+    owner: OwnerId
+    result: RunResult
+
+    @property
+    def key(self) -> str:
+        """The same however often this end is delivered, and no other end's: whoever has seen it has had it."""
+        return f"{self.owner}/{self.result.source_uuid}/{self.result.run}"
+
+
+class Deliverer(Protocol):
+    """Takes committed ends out of the house, before the channel is told."""
+
+    @property
+    def name(self) -> str:
+        """For the log."""
+
+    def deliver(self, delivery: Delivery) -> None:
+        """Called again when it raises or its process dies, so it may come twice. Bounds its own time; it is not waited for longer than Deliver's."""
 
 
 class Keys(Protocol):

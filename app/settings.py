@@ -85,9 +85,16 @@ class Settings(BaseModel):
     data_dir: Path = Field(Path(".headrace"), description="The embedded stack's data.")
     scratch_dir: Path | None = Field(None, description="Where workers put a document while they read it. Unset: the system's temp folder.")
     scratch_bytes: int = Field(20 * 1024**3, ge=0, description="How much of it the workers of a machine may use.")
+    pulse_dir: Path | None = Field(None, description="Where each worker keeps its pulse, a file that is as old as its last good moment. Unset: nowhere.")
+    stuck_seconds: float = Field(60, ge=1, description="A worker that takes nothing for so long, though something waits and it is idle, is not well.")
     flower_port: int = Field(5555, ge=0, le=65535, description="Flower, on 127.0.0.1.")
     metrics_port: int = Field(9811, ge=0, le=65535, description="Prometheus metrics of the API, on 127.0.0.1.")
-    workers: int = Field(default_factory=lambda: min(2, os.cpu_count() or 1), ge=1, le=256, description="Worker processes of the embedded stack.")
+    workers: int = Field(
+        default_factory=lambda: 1 + min(2, os.cpu_count() or 1),
+        ge=1,
+        le=256,
+        description="Worker processes of the embedded stack. The first of several takes from the lane `fast` only, the others from all.",
+    )
     api_processes: int = Field(1, ge=1, le=64, description="API processes of the embedded stack.")
     max_upload_bytes: int = Field(5 * 1024**3, ge=1, description="The largest upload.")
     max_request_bytes: int | None = Field(
@@ -107,9 +114,16 @@ class Settings(BaseModel):
     events_ttl_seconds: int = Field(86400, ge=60, description="How long a registered channel without an open source is kept.")
     events_ttl_after_end_seconds: int = Field(3600, ge=10, description="How long a channel's events are kept after its last source ended.")
     lease_seconds: float = Field(30, ge=0.5, description="A worker that says nothing for so long has lost its run.")
-    attempts: int = Field(3, ge=1, le=20, description="How often a run is tried when its worker dies.")
+    attempts: int = Field(3, ge=1, le=20, description="How often a run is tried when its worker dies, or when it takes too long.")
+    turns_per_owner: int = Field(
+        16, ge=1, le=10_000, description="Sources of one user that are handed to workers at once, in each lane; the others of that user wait for their turn."
+    )
     grace_seconds: float = Field(10, ge=0.1, description="A run that nobody claimed for so long is enqueued again.")
-    task_timeout_seconds: int = Field(300, ge=5, description="A run that works for so long ends as `timeout`.")
+    task_timeout_seconds: int = Field(
+        300, ge=5, description="A run that works for so long is given back, or ends as `timeout` when a processor is at it or it was given back too often."
+    )
+    outage_seconds: float = Field(120, ge=0, description="How long a worker waits for storage or Redis that is away, before it gives its run back.")
+    deliver_seconds: float = Field(10, gt=0, description="How long an end may wait for those who are to hear of it before the channel.")
     reconcile_seconds: float = Field(1, gt=0, description="How often the reconciler looks at open runs.")
     inbox_scan_seconds: float = Field(60, gt=0, description="How often it lists the inbox.")
     log_format: Literal["text", "json"] = Field("text", description="Of the log: lines for people, or a JSON object a line.")

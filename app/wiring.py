@@ -7,10 +7,12 @@ from datetime import UTC, datetime, timedelta
 from pydantic import SecretStr
 
 from app.adapters.redis.calls import Calls, Terms
-from app.adapters.redis.client import RedisLocation
+from app.adapters.redis.client import RedisLocation, connect
+from app.adapters.redis.fleet import Fleet
 from app.adapters.redis.keys import Keyspace
 from app.adapters.storage import StorageSettings
 from app.protocol.announce import Announcer
+from app.protocol.deliver import Deliver
 from app.settings import Settings, SettingsError
 
 
@@ -42,10 +44,15 @@ def calls(settings: Settings) -> Calls:
         lease_seconds=settings.lease_seconds,
         grace_seconds=settings.grace_seconds,
         attempts=settings.attempts,
+        turns=settings.turns_per_owner,
         events_ttl_seconds=settings.events_ttl_seconds,
         events_ttl_after_end_seconds=settings.events_ttl_after_end_seconds,
     )
     return Calls(Keyspace(settings.redis_prefix), terms)
+
+
+def fleet(settings: Settings) -> Fleet:
+    return Fleet(connect(redis(settings)), Keyspace(settings.redis_prefix))
 
 
 def announcer(settings: Settings) -> Announcer:
@@ -53,3 +60,8 @@ def announcer(settings: Settings) -> Announcer:
     if not settings.secrets:
         raise SettingsError("HEADRACE_SECRET_KEYS is required (the embedded stack makes one)")
     return Announcer(settings.secrets, timedelta(seconds=settings.link_ttl_seconds), lambda: datetime.now(UTC))
+
+
+def deliver(settings: Settings) -> Deliver:
+    """Nobody is to hear of an end before the channel, as yet."""
+    return Deliver((), seconds=settings.deliver_seconds)

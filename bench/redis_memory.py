@@ -9,7 +9,7 @@ from statistics import median
 from redis import Redis
 
 from app.adapters.redis.calls import Call
-from app.domain.jobs import PROCESS_QUEUE
+from app.domain.jobs import Lane
 from bench.claim import Claim
 from bench.lives import CALLS, Life
 from bench.pipeline import Pipeline
@@ -74,7 +74,7 @@ def measure(pipeline: Pipeline, lead: Callable[[list[Life]], Iterator[list[Call[
         for calls in lead(some):
             pipeline.run(calls)
             if lead is not _waiting:  # a worker took it
-                pipeline.redis.delete(CALLS.keys.queue(PROCESS_QUEUE))
+                pipeline.redis.delete(*(CALLS.keys.queue(lane.queue) for lane in Lane))
         used.append(_used(pipeline.redis))
     found = {kind: median(_usage(pipeline.redis, kind, life) for life in lives[:: many // 50]) for kind in _KINDS}
     return (used[1] - used[0]) / (many - few), ", ".join(f"{kind} {size:.0f}" for kind, size in found.items() if size)

@@ -52,13 +52,7 @@ class DataDir:
             return file.read_text().strip()
         except FileNotFoundError:
             value = make()
-        draft = file.with_suffix(".new")
-        draft.unlink(missing_ok=True)
-        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
-            stream.write(value + "\n")
-            stream.flush()
-            os.fsync(stream.fileno())
-        draft.replace(file)
+        _write(file, value + "\n")
         return value
 
     def empty_file(self, name: str) -> Path:
@@ -66,6 +60,10 @@ class DataDir:
         file = self.path / name
         os.close(os.open(file, os.O_WRONLY | os.O_CREAT, 0o600))
         return file
+
+    def put(self, name: str, text: str) -> None:
+        """A file of the folder, readable by its owner only; over another."""
+        _write(self.path / name, text)
 
     def log(self, name: str) -> Path:
         """A fresh log file; the former one becomes `<name>.log.1`."""
@@ -82,6 +80,16 @@ class DataDir:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _write(file: Path, text: str) -> None:
+    draft = file.with_suffix(".new")
+    draft.unlink(missing_ok=True)
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
+        stream.write(text)
+        stream.flush()
+        os.fsync(stream.fileno())
+    draft.replace(file)
 
 
 def random_secret() -> str:

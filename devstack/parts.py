@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import os
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from app.cli import stack
+from app.domain.jobs import Lane
 from app.settings import PREFIX, Settings
 from devstack import ports, probes, valkey
 from devstack.datadir import DataDir, Refused, random_secret
@@ -62,7 +65,9 @@ def plan(settings: Settings, data: DataDir, environ: Mapping[str, str]) -> Plan:
     port = int(listening.getsockname()[1])
     made |= {"host": settings.host, "port": str(port), "flower_port": str(flower_port), "metrics_port": str(metrics[0])}
 
+    made["pulse_dir"] = str(settings.pulse_dir or data.folder("pulse"))
     base = _environment(environ, made)
+    data.put(stack.ENVIRONMENT, json.dumps({name: value for name, value in base.items() if name.startswith(PREFIX)}))
     base_url = ports.url(settings.host, port)
     flower_url = ports.url("127.0.0.1", flower_port)
     password = data.kept("flower_password", random_secret)
@@ -78,7 +83,7 @@ def plan(settings: Settings, data: DataDir, environ: Mapping[str, str]) -> Plan:
                 )
                 for index in range(settings.api_processes)
             ),
-            *(_worker(index, data, base) for index in range(settings.workers)),
+            *(_worker(index, data, base, lanes=_lanes(index, settings.workers)) for index in range(settings.workers)),
             Command("reconciler", "reconciler", _python("worker.reconcile"), base, ready_line="reconciler ready", stop_seconds=7.5),
             _flower(flower_port, {**base, "FLOWER_BASIC_AUTH": f"{FLOWER_USER}:{password}"}),
         )
@@ -125,14 +130,20 @@ def _api(index: int, listening: socket.socket, port: int, host: str, environ: Ma
     return Command(f"api{index + 1}", "api", argv, environ, probe=ready, fds=(listening.fileno(),), stop_seconds=6)
 
 
-def _worker(index: int, data: DataDir, environ: Mapping[str, str]) -> Command:
+def _lanes(index: int, workers: int) -> Sequence[Lane]:
+    """The first of several workers is for what is over in a moment, and for nothing else: so that never waits for a long document."""
+    return (Lane.FAST,) if index == 0 and workers > 1 else tuple(Lane)
+
+
+def _worker(index: int, data: DataDir, environ: Mapping[str, str], *, lanes: Sequence[Lane]) -> Command:
     # Celery's node names must differ among all stacks on one Redis.
     stack = hashlib.sha256(f"{os.uname().nodename}{data.path}".encode()).hexdigest()[:6]
     # One child each: two small workers beat one with two children, whose parent is the limit.
     options = ("-n", f"worker{index + 1}-{stack}@%h", "-c", "1", "-l", "warning", "--without-mingle", "--without-gossip")
+    queues = ("-Q", ",".join(lane.queue for lane in lanes))
     # A busy worker waits this out before it gives its run back; the stack must stop within 15 s.
     soft_stop = ("--", "worker.soft_shutdown_timeout=5")
-    argv = _python("celery", "-A", "worker.celery_app", "worker", *options, *soft_stop)
+    argv = _python("celery", "-A", "worker.celery_app", "worker", *options, *queues, *soft_stop)
     # SIGTERM then means: stop now, put back what you are at.
     environ = {**environ, "REMAP_SIGTERM": "SIGQUIT"}
     # Clients wait for the API, and nobody waits for a worker: on a busy laptop uploads are still answered at once.

@@ -22,7 +22,7 @@ FOLDER = Path(__file__).parent
 _HERE = Settings(secret_keys="made-only-to-describe-the-interface")  # noqa: S106 - signs nothing
 
 # What a default that is worked out at the start comes to.
-_WORKED_OUT = {"workers": "2, or 1 on a machine with one core"}
+_WORKED_OUT = {"workers": "3, or 2 on a machine with one core"}
 
 _TOKEN = {"type": "string", "description": "what ws-address carries; docs/events.md, Connecting, tells when it is needed, and what does instead"}
 

@@ -19,7 +19,7 @@ from app.adapters.redis.keys import Keyspace
 from app.adapters.redis.ledger import AsyncRedisLedger, RedisLedger
 from app.domain.events import Outcome, SourceFailed, SourceProcessing, SourceProgress, SourceSucceeded
 from app.domain.ids import ChannelId, Fence, OwnerId, SourceId, UploadId, new_fence, owner_id
-from app.domain.jobs import PROCESS_QUEUE
+from app.domain.jobs import Lane
 from app.domain.source import InboxRecord, State
 from app.ports import Claim, Due
 
@@ -54,7 +54,11 @@ class LedgerFaces:
         return self._runner.run(gather())
 
     def queued(self) -> list[Due]:
-        """The jobs that were sent and nobody took, oldest first."""
+        """The jobs that were sent and nobody took, lane by lane, oldest first."""
+        raise NotImplementedError
+
+    def pop(self, lane: Lane = Lane.FAST) -> None:
+        """A worker takes the oldest message of the lane."""
         raise NotImplementedError
 
     def wipe(self) -> None:
@@ -83,7 +87,10 @@ class MemoryFaces(LedgerFaces):
         super().__init__(kind, MemoryLedger(self._memory), AsyncMemoryLedger(self._memory), asyncio.Runner())
 
     def queued(self) -> list[Due]:
-        return list(self._memory.enqueued)
+        return sorted(self._memory.enqueued, key=lambda due: list(Lane).index(due.lane))
+
+    def pop(self, lane: Lane = Lane.FAST) -> None:
+        self._memory.enqueued.remove(next(due for due in self._memory.enqueued if due.lane is lane))
 
     def wipe(self) -> None:
         self._memory.wipe()
@@ -101,8 +108,16 @@ class RedisFaces(LedgerFaces):
         self.raw, self.keys, self.terms = raw, calls.keys, terms
 
     def queued(self) -> list[Due]:
-        bodies = [json.loads(base64.b64decode(json.loads(message)["body"])) for message in self.raw.lrange(self.keys.queue(PROCESS_QUEUE), 0, -1)]
-        return [Due(kwargs["owner"], kwargs["source"], kwargs["run"]) for _, kwargs, _ in reversed(bodies)]
+        found = []
+        for lane in Lane:
+            for message in map(json.loads, reversed(self.raw.lrange(self.keys.queue(lane.queue), 0, -1))):
+                assert message["properties"]["delivery_info"]["routing_key"] == lane.queue
+                kwargs = json.loads(base64.b64decode(message["body"]))[1]
+                found.append(Due(kwargs["owner"], kwargs["source"], kwargs["run"], lane))
+        return found
+
+    def pop(self, lane: Lane = Lane.FAST) -> None:
+        assert self.raw.rpop(self.keys.queue(lane.queue))
 
     def names(self) -> list[str]:
         return sorted(self.raw.scan_iter(match=f"{self.keys.prefix}*"))
@@ -121,8 +136,8 @@ class RedisFaces(LedgerFaces):
                     self.raw.zincrby(name, -1000 * seconds, member)
 
 
-def record(source: SourceId = SOURCE, *, run: int = 1, ws: ChannelId = WS) -> InboxRecord:
-    return InboxRecord(source_uuid=source, run=run, ws_uuid=ws, upload=UploadId("u"), digest="d", size=1, filename="f", base_url="http://h")
+def record(source: SourceId = SOURCE, *, run: int = 1, ws: ChannelId = WS, size: int | None = 1) -> InboxRecord:
+    return InboxRecord(source_uuid=source, run=run, ws_uuid=ws, upload=UploadId("u"), digest="d", size=size, filename="f", base_url="http://h")
 
 
 def milestone(of: InboxRecord, message: str = "working", *, attempt: int = 1) -> SourceProcessing:

@@ -57,6 +57,10 @@ class Valkey:
         return f"redis://127.0.0.1:{self.port}/0"
 
     @property
+    def folder(self) -> Path:
+        return self._folder
+
+    @property
     def pid(self) -> int:
         assert self._process is not None, "it does not run"
         return self._process.pid
@@ -70,7 +74,8 @@ class Valkey:
         first = not (self._folder / "log").exists()
         for _ in range(5):
             with (self._folder / "log").open("ab") as log:
-                self._process = subprocess.Popen(self._command(), stdout=log, stderr=log, cwd=self._folder)
+                # With its signals as ours: SIGXFSZ ignored, so that a test may bound what it writes.
+                self._process = subprocess.Popen(self._command(), stdout=log, stderr=log, cwd=self._folder, restore_signals=False)
             if self._answers():
                 return
             self.stop()

@@ -3,40 +3,21 @@
 from __future__ import annotations
 
 import gc
-import logging as stdlib_logging
 from typing import Any
 
 from celery import Celery
-from celery.signals import setup_logging, worker_init, worker_process_init, worker_ready
-from kombu.transport import redis as kombu_redis
+from celery.signals import setup_logging, worker_init, worker_process_init, worker_ready, worker_shutdown
 
 from app.settings import load
 from app.telemetry import logging
+from worker import kombu_guard as kombu_guard  # noqa: PLC0414 - for what it does
 from worker import tasks
 from worker.runtime import parts
-
-log = stdlib_logging.getLogger(__name__)
+from worker.signs import SignsOfLife
 
 app = Celery("headrace")
 app.config_from_object("celeryconfig")
-
-_restore_unacked = kombu_redis.QoS.restore_unacked
-
-
-def _restore_unacked_or_leave_it(self: Any, client: Any = None) -> Any:
-    """kombu 5.7 raises AttributeError here when the connection is gone already, and Celery takes that for the end of the worker.
-
-    What is not restored comes back by the lease.
-    """
-    try:
-        return _restore_unacked(self, client)
-    except Exception as error:  # noqa: BLE001 - whatever it is, it must not end the worker
-        log.warning("unacknowledged messages were not restored: %s", type(error).__name__)
-        self._delivered.clear()
-        return []
-
-
-kombu_redis.QoS.restore_unacked = _restore_unacked_or_leave_it  # type: ignore[method-assign]
+signs = SignsOfLife()
 
 
 @setup_logging.connect
@@ -58,4 +39,10 @@ def _warm(**_: object) -> None:
 
 @worker_ready.connect
 def _say(sender: Any = None, **_: object) -> None:
+    signs.begin(load(), sender.hostname, list(sender.app.amqp.queues.consume_from))
     print(f"worker ready: {sender.hostname}", flush=True)  # noqa: T201 - a supervisor reads it
+
+
+@worker_shutdown.connect
+def _gone(**_: object) -> None:
+    signs.end()

@@ -14,6 +14,8 @@ import sys
 import threading
 import time
 
+from app import wiring
+from app.adapters.redis.fleet import Presence, this_process
 from app.domain.errors import HeadraceError, Unavailable
 from app.domain.lease import is_provably_dead
 from app.protocol import inbox
@@ -59,10 +61,14 @@ class Reconciler:
         """The whole inbox: what ended is said, what was deleted goes, what Redis does not know is opened again."""
         count = 0
         for owner, source in inbox.sources(self._parts.store):
-            record = inbox.read(self._parts.store, owner, source)
+            try:
+                record = inbox.read(self._parts.store, owner, source)
+                past = outcome(self._parts.store, owner, source)
+            except ValueError as error:  # a later version's, or somebody's hand was in it
+                log.warning("the record or a result of %s~%s is left alone: %s", owner, source, type(error).__name__)
+                continue
             if record is None:
                 continue
-            past = outcome(self._parts.store, owner, source)
             if past.deleted:
                 bury(self._parts, owner, source)
             elif past.result is not None and past.result.run >= record.run:
@@ -98,7 +104,8 @@ def main() -> int:
         signal.signal(number, lambda *_: stop.set())
     reconciler = Reconciler(parts, name=f"{socket.gethostname()}:{os.getpid()}", scan_seconds=settings.inbox_scan_seconds)
     print("reconciler ready", flush=True)  # noqa: T201 - a supervisor reads it
-    loop(reconciler, stop, every_seconds=settings.reconcile_seconds)
+    with Presence(wiring.fleet(settings), this_process("reconciler")):
+        loop(reconciler, stop, every_seconds=settings.reconcile_seconds)
     return 0
 
 

@@ -43,6 +43,8 @@ def make(settings: Settings, *, timeouts: tuple[type[BaseException], ...] = ()) 
         scratch=place,
         max_upload_bytes=min(settings.max_upload_bytes, settings.scratch_bytes or settings.max_upload_bytes),
         lease_seconds=settings.lease_seconds,
+        outage_seconds=settings.outage_seconds,
+        deliver=wiring.deliver(settings),
         timeouts=timeouts,
     )
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 
 from celery import shared_task
 from celery.exceptions import SoftTimeLimitExceeded
 
-from app.domain.errors import Unavailable
+from app.domain.errors import Newer, Unavailable
 from app.domain.ids import OwnerId, SourceId
 from app.domain.jobs import PROCESS_SOURCE, ProcessSource
 from worker.pipeline.run import process
@@ -16,13 +17,22 @@ from worker.runtime import parts
 log = logging.getLogger(__name__)
 
 TIMEOUTS = (SoftTimeLimitExceeded,)
+DEFER_SECONDS = 30
+"""How long what only a later version can read waits for one. A rollout takes minutes, and each try costs a request or two."""
 
 
 @shared_task(name=PROCESS_SOURCE)
 def process_source(**payload: object) -> None:
     """A hint that this source may have an open run. Which run, and all the rest, stands in its inbox record."""
-    job = ProcessSource.model_validate(payload)
+    # Every version of the payload names them; the rest may be for later versions.
+    owner, source = OwnerId(str(payload["owner"])), SourceId(str(payload["source"]))
+    ours = parts(TIMEOUTS)
     try:
-        process(parts(TIMEOUTS), OwnerId(job.owner), SourceId(job.source))
+        ProcessSource.of(payload)
+        process(ours, owner, source)
+    except Newer as error:
+        log.warning("source %s is left to another worker: %s", source, error)
+        with suppress(Unavailable):  # then it is due by its grace
+            ours.ledger.defer(owner, source, seconds=DEFER_SECONDS)
     except Unavailable as error:
-        log.warning("source %s stays open: %s", job.source, error)
+        log.warning("source %s stays open: %s", source, error)

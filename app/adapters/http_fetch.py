@@ -7,7 +7,7 @@ Redirects are followed here and not by httpx, which would read a redirect's body
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -75,9 +75,9 @@ class GuardedFetcher:
         self._ssl = httpx.create_ssl_context(trust_env=False)
 
     @contextmanager
-    def fetch(self, url: str, *, max_bytes: int) -> Iterator[Fetched]:
+    def fetch(self, url: str, *, max_bytes: int, check: Callable[[], None] = lambda: None) -> Iterator[Fetched]:
         # The body is held to max_bytes exactly; what carries it (headers, chunk marks) may be as long again.
-        limits = Limits(seconds=self._policy.timeout_seconds, wire_bytes=2 * max_bytes + 1024 * 1024)
+        limits = Limits(seconds=self._policy.timeout_seconds, wire_bytes=2 * max_bytes + 1024 * 1024, check=check)
         with self._client(limits) as client:
             with _failures(limits):
                 check_url(url)

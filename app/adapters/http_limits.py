@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ssl
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import httpcore
@@ -18,10 +18,15 @@ MINIMUM_RATE = 1024 * 1024
 """Bytes per second. Each so many bytes that have come (not: were promised) move the deadline on by a second."""
 
 
-class Limits:
-    """Time and wire bytes of one fetch, over all its hops. Begins to count when it is made."""
+_CHECK_SECONDS = 1.0
+"""A read that waits is asked so often whether it still is wanted."""
 
-    def __init__(self, *, seconds: float, wire_bytes: int) -> None:
+
+class Limits:
+    """Time and wire bytes of one fetch, over all its hops. Begins to count when it is made. What `check` raises ends it."""
+
+    def __init__(self, *, seconds: float, wire_bytes: int, check: Callable[[], None] = lambda: None) -> None:
+        self.check = check
         self._end = time.monotonic() + seconds
         self._wire_bytes = wire_bytes
         self._received = 0
@@ -74,9 +79,18 @@ class LimitedStream(httpcore.NetworkStream):
         self._limits = limits
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        received = self._inner.read(max_bytes, self._limits.left(timeout))
-        self._limits.count(len(received))
-        return received
+        silent_until = time.monotonic() + self._limits.left(timeout)
+        while True:
+            self._limits.check()
+            left = max(0.001, silent_until - time.monotonic())
+            try:
+                received = self._inner.read(max_bytes, min(left, _CHECK_SECONDS))
+            except httpcore.ReadTimeout:
+                if left <= _CHECK_SECONDS:
+                    raise
+            else:
+                self._limits.count(len(received))
+                return received
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         self._inner.write(buffer, self._limits.left(timeout))

@@ -1,7 +1,7 @@
 """The ledger in this process's memory: the double that tests use, held to the same suite as the one over Redis.
 
 Two faces over one state, since ports.Ledger and ports.AsyncLedger share their names; the other is in memory_channels.py.
-Nothing expires, and nothing is published.
+Nothing expires, and nothing is published. More than 350 lines: it is read beside ports.Ledger, method by method.
 """
 
 from __future__ import annotations
@@ -11,9 +11,11 @@ import uuid
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
+from app.adapters.memory_turns import MemoryTurns
 from app.adapters.redis.calls import Terms
 from app.domain.events import Batch, Milestone, SourceAccepted, SourceProgress
 from app.domain.ids import ChannelId, Fence, OwnerId, SourceId, UploadId
+from app.domain.jobs import Lane, lane_of
 from app.domain.results import Moment
 from app.domain.source import InboxRecord, State
 from app.domain.stages import Stage
@@ -29,12 +31,19 @@ _Source = tuple[OwnerId, SourceId]
 class _Run:
     public: LedgerRecord
     due: datetime
+    lane: Lane
+    waits: bool = False
+    """For its owner's turn: no message of it was sent."""
     fence: Fence | None = None
     worker: str = ""
     lease: datetime = _NEVER
     lost: bool = False
     requeues: int = 0
+    overran: int = 0
     timeline: list[Moment] = field(default_factory=list)
+
+    def due_of(self, owner: OwnerId, source: SourceId) -> Due:
+        return Due(owner, source, self.public.run, self.lane)
 
     def set(self, **changes: object) -> None:
         self.public = replace(self.public, **changes)  # type: ignore[arg-type]
@@ -72,7 +81,7 @@ class MemoryChannel:
 
 
 class MemoryState:
-    """What both faces share. `enqueued` are the jobs that were sent, oldest first."""
+    """What both faces share. `enqueued` are the jobs that were sent and that nobody took, oldest first."""
 
     def __init__(self, terms: Terms | None = None, clock: Clock = lambda: datetime.now(UTC)) -> None:
         self.terms = terms or Terms()
@@ -87,6 +96,7 @@ class MemoryState:
         self.aliases: dict[ChannelId, OwnerId] = {}
         self.tickets: dict[str, tuple[OwnerId, ChannelId, datetime]] = {}
         self.enqueued: list[Due] = []
+        self.turns = MemoryTurns(self.terms.turns, self.hand_out)
         self.leader: tuple[str, datetime] = ("", _NEVER)
 
     def channel(self, owner: OwnerId, name: ChannelId) -> MemoryChannel:
@@ -101,9 +111,22 @@ class MemoryState:
 
     def begin(self, owner: OwnerId, record: InboxRecord, *, seconds: float) -> _Run:
         self.channel(owner, record.ws_uuid).busy.add(record.source_uuid)
-        made = _Run(LedgerRecord(record.run, State.ACCEPTED, record.ws_uuid), self.in_(seconds))
+        made = _Run(LedgerRecord(record.run, State.ACCEPTED, record.ws_uuid), self.in_(seconds), lane_of(record))
         self.runs[owner, record.source_uuid] = made
         return made
+
+    def hand_out(self, owner: OwnerId, lane: Lane, source: SourceId) -> bool:
+        run = self.runs.get((owner, source))
+        if run is None or not run.waits or run.lane is not lane or run.public.state is not State.ACCEPTED:
+            return False
+        run.waits, run.due = False, self.in_(self.terms.grace_seconds)
+        self.enqueued.append(run.due_of(owner, source))
+        return True
+
+    def park(self, owner: OwnerId, source: SourceId) -> None:
+        run = self.runs[owner, source]
+        run.waits = True
+        self.turns.wait(owner, run.lane, source)
 
     def note(self, run: _Run, what: str, attempt: int) -> None:
         run.timeline.append(Moment(at=self.clock(), what=what, attempt=attempt))
@@ -149,10 +172,17 @@ class MemoryLedger:
                 s.channel(owner, record.ws_uuid).receiving.pop(receiving, None)
             if s.known(owner, record.source_uuid) >= record.run:
                 return False
-            s.note(s.begin(owner, record, seconds=s.terms.grace_seconds), "accepted", 0)
+            missed = s.runs.get((owner, record.source_uuid))
+            run = s.begin(owner, record, seconds=0)
+            s.note(run, "accepted", 0)
+            s.park(owner, record.source_uuid)
+            if missed is not None and missed.lane is run.lane:
+                s.turns.give(owner, run.lane, record.source_uuid)
+            elif missed is not None:
+                s.turns.end(owner, missed.lane, record.source_uuid)
+            s.turns.wake(owner, run.lane)
             s.aliases.setdefault(record.ws_uuid, owner)
             s.tell(owner, record, SourceAccepted.of(record.source_uuid, record.run), 0, 0)
-            s.enqueued.append(Due(owner, record.source_uuid, record.run))
             return True
 
     def claim(self, owner: OwnerId, record: InboxRecord, *, fence: Fence, worker: str, dead_worker: str = "") -> Claim:
@@ -162,10 +192,16 @@ class MemoryLedger:
             if run is not None and (run.public.run > record.run or (run.public.run == record.run and run.public.state.is_terminal)):
                 return Claim("over")
             if run is None or run.public.run < record.run:
+                if run is not None:
+                    s.turns.end(owner, run.lane, record.source_uuid)
                 run = s.begin(owner, record, seconds=0)
             if s.mine(owner, record, fence) is None:
                 if run.lease > s.clock() and run.worker != (dead_worker or None):
                     return Claim("busy", run.public.attempt, run.worker)
+                if not s.turns.take(owner, run.lane, record.source_uuid, force=run.public.state is State.PROCESSING):
+                    s.park(owner, record.source_uuid)
+                    return Claim("waits", run.public.attempt)
+                run.waits = False
                 run.lost = run.public.state is State.PROCESSING
                 if run.lost:
                     s.note(run, "worker lost", run.public.attempt)
@@ -173,8 +209,8 @@ class MemoryLedger:
                 s.note(run, "claimed", run.public.attempt)
             run.fence, run.worker, run.lease = fence, worker, s.in_(s.terms.lease_seconds)
             run.due = run.lease
-            kind = "spent" if run.public.attempt > s.terms.attempts else "ok"
-            return Claim(kind, run.public.attempt, worker, run.lost, run.public.progress)
+            code = "crash" if run.public.attempt > s.terms.attempts else "timeout" if run.overran >= s.terms.attempts else ""
+            return Claim("spent" if code else "ok", run.public.attempt, worker, run.lost, run.public.progress, code)
 
     def beat(self, owner: OwnerId, record: InboxRecord, *, fence: Fence, worker: str, attempt: int) -> bool:
         s = self._state
@@ -183,19 +219,21 @@ class MemoryLedger:
                 made = s.begin(owner, record, seconds=0)
                 made.set(state=State.PROCESSING, attempt=attempt)
                 made.fence, made.worker = fence, worker
+                s.turns.take(owner, made.lane, record.source_uuid, force=True)
             run = s.mine(owner, record, fence)
             if run is None:
                 return False
             run.lease = run.due = s.in_(s.terms.lease_seconds)
             return True
 
-    def release(self, owner: OwnerId, record: InboxRecord, *, fence: Fence) -> bool:
+    def release(self, owner: OwnerId, record: InboxRecord, *, fence: Fence, overran: bool = False) -> bool:
         s = self._state
         with s.lock:
             run = s.mine(owner, record, fence)
             if run is None:
                 return False
-            s.note(run, "released", run.public.attempt)
+            s.note(run, "took too long" if overran else "released", run.public.attempt)
+            run.overran += overran
             run.set(state=State.ACCEPTED, attempt=run.public.attempt - 1)
             run.fence, run.worker, run.lease, run.due = None, "", _NEVER, s.in_(s.terms.grace_seconds)
             return True
@@ -226,7 +264,7 @@ class MemoryLedger:
     def finish(self, owner: OwnerId, record: InboxRecord, event: Milestone, *, state: State) -> bool:
         s = self._state
         with s.lock:
-            known = s.known(owner, record.source_uuid)
+            known, before = s.known(owner, record.source_uuid), s.runs.get((owner, record.source_uuid))
             if known < record.run:
                 s.begin(owner, record, seconds=0)
             if known <= record.run:
@@ -236,6 +274,8 @@ class MemoryLedger:
                     run.fence, run.worker, run.lease = None, "", _NEVER
                     channel.busy.discard(record.source_uuid)
                     channel.progress.pop(record.source_uuid, None)
+                    if before is not None:
+                        s.turns.end(owner, before.lane, record.source_uuid)
             return s.end(owner, record, event, state)
 
     def timeline(self, owner: OwnerId, source: SourceId, run: int) -> list[Moment]:
@@ -246,28 +286,66 @@ class MemoryLedger:
     def due(self, *, limit: int) -> list[Due]:
         s = self._state
         with s.lock:
-            waiting = [(run.due, *key) for key, run in s.runs.items() if not run.public.state.is_terminal and run.due <= s.clock()]
-            return [Due(owner, source, s.known(owner, source)) for _, owner, source in sorted(waiting)[:limit]]
+            waiting = [(run.due, *key) for key, run in s.runs.items() if not run.public.state.is_terminal and not run.waits and run.due <= s.clock()]
+            return [s.runs[owner, source].due_of(owner, source) for _, owner, source in sorted(waiting)[:limit]]
 
     def running(self) -> list[tuple[Due, str]]:
         with self._state.lock:
-            return [
-                (Due(*key, run.public.run), run.worker) for key, run in self._state.runs.items() if run.public.state is State.PROCESSING and run.lease != _NEVER
-            ]
+            return [(run.due_of(*key), run.worker) for key, run in self._state.runs.items() if run.public.state is State.PROCESSING and run.lease != _NEVER]
+
+    def defer(self, owner: OwnerId, source: SourceId, *, seconds: float) -> bool:
+        with self._state.lock:
+            run = self._state.runs.get((owner, source))
+            if run is None or run.public.state.is_terminal or run.lease > self._state.clock():
+                return False
+            run.due = self._state.in_(seconds)
+            return True
 
     def requeue(self, due: Due, *, dead_worker: str = "") -> bool:
         s = self._state
         with s.lock:
             run = s.runs.get((due.owner, due.source))
-            if run is None or run.public.run != due.run or run.public.state.is_terminal:
+            if run is None or run.public.run != due.run or run.public.state.is_terminal or run.waits:
                 return False
             died = run.lease > s.clock() and run.worker == dead_worker
             if not died and max(run.lease, run.due) > s.clock():
                 return False
-            run.lease, run.due = _NEVER, s.in_(s.terms.grace_seconds * 2 ** min(run.requeues, 6))
+            is_sent = run.public.state is State.ACCEPTED and run.due_of(due.owner, due.source) in s.enqueued
+            run.lease, run.due = _NEVER, s.in_(s.terms.grace_seconds * 2 ** min(run.requeues, 3 if is_sent else 6))
             run.requeues += 1
-            s.enqueued.append(due)
+            if is_sent:
+                return False
+            if not s.turns.take(due.owner, run.lane, due.source, force=run.public.state is State.PROCESSING):
+                s.park(due.owner, due.source)
+                return False
+            s.enqueued.append(run.due_of(due.owner, due.source))
             return True
+
+    def queueing(self) -> list[tuple[OwnerId, Lane]]:
+        with self._state.lock:
+            return self._state.turns.queueing()
+
+    def wake(self, owner: OwnerId, lane: Lane) -> int:
+        s = self._state
+        with s.lock:
+            for source in s.turns.taken(owner, lane):
+                run = s.runs.get((owner, source))
+                if run is None or run.public.state.is_terminal or run.lane is not lane:
+                    s.turns.give(owner, lane, source)
+            return s.turns.wake(owner, lane)
+
+    def position(self, owner: OwnerId, source: SourceId) -> int | None:
+        s = self._state
+        with s.lock:
+            run = s.runs.get((owner, source))
+            if run is None or run.public.state is not State.ACCEPTED:
+                return None
+            sent = [due for due in s.enqueued if due.lane is run.lane]
+            rank = s.turns.rank(owner, run.lane, source)
+            if rank is not None:
+                return len(sent) + rank + 1
+            places = [place for place, due in enumerate(sent, 1) if (due.owner, due.source, due.run) == (owner, source, run.public.run)]
+            return places[-1] if places else 1
 
     def record(self, owner: OwnerId, source: SourceId) -> LedgerRecord | None:
         run = self._state.runs.get((owner, source))
@@ -280,6 +358,7 @@ class MemoryLedger:
                 channel = self._state.channel(owner, run.public.channel)
                 channel.busy.discard(source)
                 channel.progress.pop(source, None)
+                self._state.turns.end(owner, run.lane, source)
 
     def lead(self, name: str, *, seconds: int) -> bool:
         s = self._state

@@ -90,6 +90,7 @@ class SourceState(SourceSummary):
     attempt: int = 0
     stage: str | None = None
     progress: int = 0
+    queued: int | None = Field(default=None, description="of one that waits: about how many come before it in its lane, and it; not exact, and it may grow")
     ws_uuid: str
     timeline: list[TimelineEntry]
     result: Outcome | None = None
@@ -125,7 +126,8 @@ def state(view: View, owner: OwnerId, announcer: Announcer) -> SourceState:
     }
     if view.result is None:
         live = view.live
-        return SourceState(**common, attempt=live.attempt if live else 0, stage=live.stage if live else None, progress=live.progress if live else 0)
+        attempt, stage, progress = (live.attempt, live.stage, live.progress) if live else (0, None, 0)
+        return SourceState(**common, attempt=attempt, stage=stage, progress=progress, queued=view.queued)
     result = view.result
     if result.state is State.SUCCEEDED:
         return SourceState(**common, attempt=result.attempt, progress=100, result=announcer.outcome(owner, result))

@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 
 from app.cli import dev as dev_commands
+from app.cli import doctor as doctor_commands
 from app.cli import keys as keys_commands
 from app.cli import sources
 from app.cli.connection import Failure, Key, Url, User, connect, data_folder
@@ -81,6 +82,23 @@ def delete(source: Annotated[str, typer.Argument(metavar="ID", help="A source-uu
     """Delete a source."""
     with _in_one_line():
         sources.delete(connect(url, key, user), source, console)
+
+
+@app.command()
+def doctor(
+    *,
+    deployment: Annotated[bool, typer.Option("--deployment", help="Look at Redis, the store, the clocks and the versions too.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, and nothing else.")] = False,
+) -> None:
+    """Are the workers of this host at work? Exit status 0: nothing is bad; 1: something is; 2: it could not be looked at."""
+    try:
+        known = doctor_commands.settings(data_folder())
+        findings = list(doctor_commands.examine(known, deployment=deployment))
+    except Failure as error:
+        typer.echo(f"headrace: {error}", err=True)
+        raise typer.Exit(2) from None
+    if not doctor_commands.show(findings, console, as_json=as_json):
+        raise typer.Exit(1)
 
 
 @dev.command()

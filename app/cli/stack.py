@@ -10,6 +10,8 @@ from pathlib import Path
 from app.cli import processes
 
 FILE = "stack.json"
+ENVIRONMENT = "environment.json"
+"""What its processes are started with; it holds secrets."""
 
 
 @dataclass(frozen=True, slots=True)

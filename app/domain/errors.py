@@ -12,6 +12,7 @@
     ├── RateLimited           429     over a quota of this user
     ├── TooManyGuesses        429     too many wrong keys from one address
     ├── Unavailable           503     a part of ours is away; ask again after `retry_after_seconds`
+    │   └── Newer                    what is there was written by a later version: another process can read it
     └── ProcessingFailed      422     a run that ended in failure: FAILURES lists the codes
 
 The same code stands in the HTTP problem, the terminal event, result.json, the log line and docs/errors.md.
@@ -116,6 +117,12 @@ class Unavailable(HeadraceError):
     def __init__(self, code: str | None = None, detail: str = "", *, retry_after_seconds: int = 5, **fields: object) -> None:
         super().__init__(code, detail, **fields)
         self.retry_after_seconds = retry_after_seconds
+
+
+class Newer(Unavailable, ValueError):
+    """A record or a job of a later version of Headrace, which this process cannot read: it is left to one that can."""
+
+    code = "newer_version"
 
 
 # code -> (what the client is told, whether the same source may succeed when it is tried again)

@@ -46,6 +46,7 @@ class SourceProcessing(_Event):
     status: Literal["processing"] = "processing"
     attempt: int
     stage: str | None = None
+    waiting_for: Literal["storage"] | None = Field(default=None, description="present while the work waits for a part of ours that is away")
     progress: int = Field(ge=0, le=100, description="percent of the whole run")
 
 

@@ -6,6 +6,7 @@
     sources/<owner>/<source>/runs/<n>/<fence>/<artifact>     what an attempt made
     sources/<owner>/<source>/deleted             tombstone
     channels/<ws-uuid>/<owner>/<source>          who may hear what, after a wipe
+    dead/<owner>/<source>                        perhaps a dead letter: the result of its latest run says so
     headrace.json                                layout version and deployment
 
 `~` and `/` are outside the alphabet of ids (domain/ids.py), so every key reads back without doubt.
@@ -21,6 +22,7 @@ INBOX = "inbox/"
 OBJECTS = "objects/"
 SOURCES = "sources/"
 CHANNELS = "channels/"
+DEAD = "dead/"
 
 
 def object_key(owner: OwnerId, upload: UploadId) -> str:
@@ -66,6 +68,14 @@ def artifact_key(owner: OwnerId, source: SourceId, run: int, fence: Fence, name:
 
 def tombstone_key(owner: OwnerId, source: SourceId) -> str:
     return f"{source_prefix(owner, source)}deleted"
+
+
+def dead_prefix(owner: OwnerId) -> str:
+    return f"{DEAD}{owner}/"
+
+
+def dead_key(owner: OwnerId, source: SourceId) -> str:
+    return f"{dead_prefix(owner)}{source}"
 
 
 def channel_prefix(channel: ChannelId) -> str:

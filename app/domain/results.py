@@ -75,23 +75,30 @@ class RunResult(Stored):
     tags: list[dict[str, Any]] = Field(default_factory=list)
     metadata: dict[str, Any] = Field(default_factory=dict)
     profile: str = "default"
+    options: dict[str, Any] = Field(default_factory=dict)
     url: str | None = None
     base_url: str
     code: str | None = None
     """A key of FAILURES, for failed and cancelled runs."""
     retryable: bool | None = None
+    spent: bool = False
+    """A dead letter: it failed because it was tried too often."""
     accepted_at: AwareDatetime
     committed_at: AwareDatetime = Field(default_factory=lambda: datetime.now(UTC))
     timeline: list[Moment] = Field(default_factory=list)
 
 
-def failed(owner: OwnerId, record: InboxRecord, code: str, *, fence: Fence, attempt: int = 0) -> RunResult:
-    """The result of a run that ended without success. `code` is a key of FAILURES. Uploaded bytes stay named, so that they can go with the source."""
+def failed(owner: OwnerId, record: InboxRecord, code: str, *, fence: Fence, attempt: int = 0, spent: bool = False) -> RunResult:
+    """The result of a run that ended without success. `code` is a key of FAILURES.
+
+    Uploaded bytes stay named, so that they can be tried again, and go with the source.
+    """
+    state = State.CANCELLED if code == "cancelled" else State.FAILED
     artifacts = {}
     if record.url is None:
         key = object_key(owner, record.upload)
         artifacts["original"] = Artifact(key=key, size=record.size or 0, media_type="application/octet-stream", filename=record.filename)
-    return RunResult(**carried(record), fence=fence, attempt=attempt, state=State.FAILED, code=code, retryable=FAILURES[code][1], artifacts=artifacts)
+    return RunResult(**carried(record), fence=fence, attempt=attempt, state=state, code=code, retryable=FAILURES[code][1], spent=spent, artifacts=artifacts)
 
 
 def carried(record: InboxRecord) -> dict[str, Any]:
@@ -108,6 +115,7 @@ def carried(record: InboxRecord) -> dict[str, Any]:
         "tags": record.tags,
         "metadata": record.metadata,
         "profile": record.profile,
+        "options": record.options,
         "url": record.url,
         "base_url": record.base_url,
         "accepted_at": record.accepted_at,
@@ -115,7 +123,7 @@ def carried(record: InboxRecord) -> dict[str, Any]:
 
 
 def acceptance(result: RunResult) -> InboxRecord:
-    """The acceptance that the result came from, as far as the result tells it; enough to say the end again."""
+    """The acceptance that the result came from, as far as the result tells it: enough to say the end again, and to run it again."""
     original = result.artifacts.get("original")
     return InboxRecord(
         source_uuid=result.source_uuid,
@@ -125,6 +133,11 @@ def acceptance(result: RunResult) -> InboxRecord:
         digest=result.digest,
         size=result.size,
         filename=result.filename,
+        declared_type=result.declared_media_type,
+        tags=result.tags,
+        metadata=result.metadata,
+        profile=result.profile,
+        options=result.options,
         url=result.url,
         base_url=result.base_url,
         accepted_at=result.accepted_at,

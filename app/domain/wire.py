@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import from_json
+
+from app.domain.errors import Newer
 
 
 def kebab(name: str) -> str:
@@ -37,3 +40,35 @@ class Stored(Wire):
     """What we keep and read back, perhaps by an older version: fields that it does not know survive the round trip."""
 
     model_config = ConfigDict(extra="allow")
+
+    @classmethod
+    def of_json(cls, text: str | bytes) -> Self:
+        """Raises Newer when it says a later schema than ours, else ValueError when it is nothing of ours."""
+        try:
+            return cls.model_validate_json(text)
+        except ValidationError:
+            cls._refuse_newer(_or_nothing(text))
+            raise
+
+    @classmethod
+    def of(cls, fields: Mapping[str, Any]) -> Self:
+        """The same, of what was parsed before."""
+        try:
+            return cls.model_validate(fields)
+        except ValidationError:
+            cls._refuse_newer(fields)
+            raise
+
+    @classmethod
+    def _refuse_newer(cls, fields: Mapping[str, Any]) -> None:
+        said, ours = fields.get("schema", fields.get("schema_")), cls.model_fields["schema_"].default
+        if isinstance(said, int) and said > ours:
+            raise Newer(detail=f"{cls.__name__} of schema {said} was written by a later version", retry_after_seconds=30)
+
+
+def _or_nothing(text: str | bytes) -> dict[str, Any]:
+    try:
+        value = parse(text)
+    except ValueError:
+        value = None
+    return value if isinstance(value, dict) else {}

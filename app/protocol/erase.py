@@ -6,7 +6,7 @@ Each step may be repeated, and whoever finds a tombstone beside an inbox record 
 from __future__ import annotations
 
 from app.domain.ids import OwnerId, SourceId
-from app.domain.layout import inbox_key, marker_key, object_key, source_prefix, tombstone_key
+from app.domain.layout import dead_key, inbox_key, marker_key, object_key, source_prefix, tombstone_key
 from app.domain.source import InboxRecord
 from app.ports import ObjectStore
 from app.protocol import inbox, outcome
@@ -43,7 +43,7 @@ def erase(store: ObjectStore, owner: OwnerId, source: SourceId) -> InboxRecord |
     # Results last: they name the objects, so a deletion that was cut short can be taken up from them.
     keys = remains(store, owner, source, record)
     results = [key for key in keys if key.endswith("/result.json")]
-    store.delete([key for key in keys if key not in set(results)])
+    store.delete([*(key for key in keys if key not in set(results)), dead_key(owner, source)])
     store.delete(results)
     return record
 

@@ -20,8 +20,9 @@ def create(store: ObjectStore, owner: OwnerId, record: InboxRecord) -> bool:
 
 
 def read(store: ObjectStore, owner: OwnerId, source: SourceId) -> InboxRecord | None:
+    """Raises Newer, ValueError (somebody's hand was in it)."""
     try:
-        return InboxRecord.model_validate_json(store.get(inbox_key(owner, source)))
+        return InboxRecord.of_json(store.get(inbox_key(owner, source)))
     except ObjectNotFound:
         return None
 

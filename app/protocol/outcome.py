@@ -34,9 +34,9 @@ def outcome(store: ObjectStore, owner: OwnerId, source: SourceId) -> Outcome:
 
 
 def result(store: ObjectStore, owner: OwnerId, source: SourceId, run: int) -> RunResult | None:
-    """The commit of one run, or None while there is none."""
+    """The commit of one run, or None while there is none. Raises Newer."""
     try:
-        return RunResult.model_validate_json(store.get(result_key(owner, source, run)))
+        return RunResult.of_json(store.get(result_key(owner, source, run)))
     except ObjectNotFound:
         return None
 

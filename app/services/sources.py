@@ -36,6 +36,8 @@ class View:
     """Ended."""
     live: LedgerRecord | None = None
     timeline: tuple[Moment, ...] = ()
+    queued: int | None = None
+    """About how many runs come before this one and with it; None when it does not wait, or Redis does not know."""
 
     @property
     def run(self) -> int:
@@ -61,13 +63,13 @@ class Sources:
         view = _view(source, record, past)
         if view is None:
             raise NotFound(detail="no such source")
-        live, timeline = None, view.result.timeline if view.result else []
+        live, timeline, queued = None, view.result.timeline if view.result else [], None
         with suppress(Unavailable):
             live = await self.ledger.record(owner, source)
             if live is not None and view.result is None:
-                timeline = await self.ledger.timeline(owner, source, live.run)
+                timeline, queued = await asyncio.gather(self.ledger.timeline(owner, source, live.run), self.ledger.position(owner, source))
         state = live.state if live is not None and view.result is None and not live.state.is_terminal else view.state
-        return View(source, state, view.record, view.result, live if view.result is None else None, tuple(timeline))
+        return View(source, state, view.record, view.result, live if view.result is None else None, tuple(timeline), queued)
 
     async def page(self, owner: OwnerId, *, after: str, limit: int) -> tuple[list[View], str | None]:
         """Up to `limit` (1 to 100) sources after the id `after`, in a fixed order; and where the next page begins."""

@@ -21,6 +21,7 @@ from prometheus_client import Counter, Gauge, Histogram
 from app.cli.__main__ import app as cli
 from app.domain.errors import FAILURES
 from app.domain.events import EVENT, EVENT_TYPES
+from app.domain.jobs import QUEUES
 from app.settings import PREFIX, Settings
 from app.telemetry import metrics
 from docs import generate
@@ -129,7 +130,7 @@ def test_examples_fit_their_schema(example: dict[str, Any]) -> None:
     validator = Draft202012Validator({**ASYNCAPI, **payload})
     validator.validate(example)
     validator.validate({**example, "a-key-of-tomorrow": 1})
-    for key in example.keys() - {"event-id", "stage"} - ({"size", "stage-progress"} if example["event"] == "source.receiving" else set()):
+    for key in example.keys() - {"event-id", "stage", "waiting-for"} - ({"size", "stage-progress"} if example["event"] == "source.receiving" else set()):
         with pytest.raises(ValidationError):
             validator.validate({name: value for name, value in example.items() if name != key})
 
@@ -227,8 +228,8 @@ def test_the_tour_names_every_module_on_the_way() -> None:
 def test_the_architecture_names_every_key_in_redis() -> None:
     sources = [(ROOT / "app/adapters/redis" / name).read_text() for name in ("keys.py", "events.py")]
     names = {name for source in sources for name in re.findall(r"prefix\}([a-z-]+)", source)}
-    documented = {named(row[0]).partition(":")[0] for row in rows(section(DOCS / "architecture.md", "Redis"))}
-    assert documented == names | {"headrace.process"}
+    cells = [name for row in rows(section(DOCS / "architecture.md", "Redis")) for name in row[0].split(", ")]
+    assert {named(name).partition(":")[0] for name in cells} == names | set(QUEUES)
 
 
 def test_the_architecture_names_every_import_contract() -> None:

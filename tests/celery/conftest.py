@@ -72,12 +72,12 @@ def origin(web: Origin) -> Iterator[Origin]:
 
 @pytest.fixture(scope="module")
 def commands(folder: Path, web: Origin, terms: Mapping[str, str], app_module: str) -> dict[str, Command]:
-    """Those of the embedded stack, by name."""
+    """Those of the embedded stack, by name, without the worker that is for the fast lane alone: either of the two may take any source."""
     environ = {name: value for name, value in os.environ.items() if not name.startswith("HEADRACE_")} | {
         "HEADRACE_PORT": "0",
         "HEADRACE_FLOWER_PORT": "0",
         "HEADRACE_METRICS_PORT": "0",
-        "HEADRACE_WORKERS": "2",
+        "HEADRACE_WORKERS": "3",
         "HEADRACE_IMPORT_ALLOW_NETS": "127.0.0.0/8",
         "HEADRACE_IMPORT_PORTS": str(web.port),
         "HEADRACE_LEASE_SECONDS": "3",
@@ -90,13 +90,13 @@ def commands(folder: Path, web: Origin, terms: Mapping[str, str], app_module: st
     assert plan.listening is not None
     plan.listening.close()
     found = [replace(command, argv=tuple(app_module if word == APP else word for word in command.argv)) for group in plan.groups for command in group]
-    return {command.name: command for command in found}
+    return {command.name: command for command in found if command.name != "worker1"}
 
 
 @pytest.fixture(scope="module")
 def settings(commands: dict[str, Command]) -> Settings:
     """What the workers read."""
-    return load(commands["worker1"].environ)
+    return load(commands["worker2"].environ)
 
 
 @pytest.fixture(scope="module")

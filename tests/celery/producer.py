@@ -15,7 +15,7 @@ from app.adapters.redis.client import connect, connect_async
 from app.adapters.redis.ledger import AsyncRedisLedger
 from app.domain.errors import Unavailable
 from app.domain.ids import ChannelId, SourceId, UploadId, new_upload, owner_id
-from app.domain.jobs import PROCESS_QUEUE
+from app.domain.jobs import Lane
 from app.domain.layout import object_key, runs_prefix
 from app.domain.results import RunResult
 from app.domain.source import InboxRecord
@@ -93,7 +93,7 @@ class Producer:
 
     def waiting(self) -> int:
         """Messages that no worker has taken."""
-        return self._redis.llen(self._calls.keys.queue(PROCESS_QUEUE))
+        return sum(self._redis.llen(self._calls.keys.queue(lane.queue)) for lane in Lane)
 
     def unacknowledged(self) -> int:
         """Messages that a worker has taken and not acknowledged."""

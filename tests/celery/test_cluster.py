@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pytest_celery import CeleryTestSetup
 
-from app.domain.jobs import PROCESS_QUEUE, PROCESS_SOURCE
+from app.domain.jobs import PROCESS_SOURCE, Lane
 from tests.celery.producer import Producer
 from tests.client import eventually
 
@@ -21,10 +21,10 @@ def test_the_setup_is_ready_and_every_worker_answers(celery_setup: CeleryTestSet
         node.assert_log_exists(f"worker ready: {node.hostname()}")
 
 
-def test_workers_consume_our_queue_only(celery_setup: CeleryTestSetup) -> None:
+def test_workers_consume_our_queues_only(celery_setup: CeleryTestSetup) -> None:
     for node in celery_setup.worker_cluster:
         queues = celery_setup.app.control.inspect([node.hostname()], timeout=10).active_queues()
-        assert [queue["name"] for queue in queues[node.hostname()]] == [PROCESS_QUEUE]
+        assert [queue["name"] for queue in queues[node.hostname()]] == [lane.queue for lane in Lane]
 
 
 def test_a_source_ends_once_and_leaves_nothing_open(producer: Producer) -> None:
@@ -61,7 +61,7 @@ def test_a_message_that_is_not_ours_is_refused_and_the_workers_live_on(
     celery_setup: CeleryTestSetup, producer: Producer, tmp_path: Path, task: str, argument: str, serializer: str, refusal: str
 ) -> None:
     harm = tmp_path / "harm"
-    celery_setup.app.send_task(task, kwargs={"it": Harmful(harm) if argument == "harm" else argument}, serializer=serializer, queue=PROCESS_QUEUE)
+    celery_setup.app.send_task(task, kwargs={"it": Harmful(harm) if argument == "harm" else argument}, serializer=serializer, queue=Lane.FAST.queue)
     eventually(lambda: any(refusal in node.logs() for node in celery_setup.worker_cluster))
     assert not harm.exists()
     assert producer.end(producer.accept())["status"] == "success"

@@ -16,9 +16,12 @@ from app.adapters.folder import FolderObjectStore
 from app.adapters.memory import MemoryObjectStore
 from app.ports import ObjectStore
 from devstack.ceph import RealS3
+from tests.hiccups import Hiccups
+from worker.pipeline.patience import Patience, PatientStore
 
 KINDS = [
     "memory",
+    "patient",
     "folder",
     "moto",
     pytest.param("rgw-http", marks=pytest.mark.s3),
@@ -92,6 +95,8 @@ def kind(request: pytest.FixtureRequest) -> str:
 def store(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> ObjectStore:
     if kind == "memory":
         return MemoryObjectStore()
+    if kind == "patient":
+        return PatientStore(Hiccups(MemoryObjectStore()), Patience(5, lambda _: None))
     if kind == "folder":
         return FolderObjectStore(tmp_path / "store")
     return request.getfixturevalue("shared_s3")(kind)
@@ -123,7 +128,7 @@ def shared_s3(location_of: Callable, opened: dict) -> Callable:
 
 @pytest.fixture
 def store_that_went_away(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> ObjectStore:
-    if kind == "memory":
+    if kind in {"memory", "patient"}:
         pytest.skip("memory does not go away")
     if kind == "folder":
         folder = FolderObjectStore(tmp_path / "store")

@@ -15,7 +15,7 @@ from kombu.simple import SimpleQueue
 
 from app.adapters.celery_queue import message
 from app.adapters.redis.keys import Keyspace
-from app.domain.jobs import PROCESS_QUEUE, PROCESS_SOURCE, QUEUES, ProcessSource
+from app.domain.jobs import PROCESS_SOURCE, QUEUES, Lane, ProcessSource
 from tests.ledgers import OWNER, SOURCE, record
 
 JOB = ProcessSource(owner=OWNER, source=SOURCE, run=1)
@@ -57,7 +57,7 @@ def raw(valkey):
 
 @pytest.fixture
 def key(redis_prefix):
-    return Keyspace(redis_prefix).queue(PROCESS_QUEUE)
+    return Keyspace(redis_prefix).queue(Lane.FAST.queue)
 
 
 @pytest.fixture
@@ -75,19 +75,19 @@ def leaves(value, path=""):
 
 
 def test_our_message_is_theirs_but_for_the_differences_listed(theirs):
-    ours, theirs = leaves(json.loads(message(PROCESS_SOURCE, PROCESS_QUEUE, JOB))), leaves(theirs)
+    ours, theirs = leaves(json.loads(message(PROCESS_SOURCE, Lane.FAST.queue, JOB))), leaves(theirs)
     assert set(ours) == set(theirs)
     assert {path for path in ours if type(ours[path]) is not type(theirs[path])} <= OTHER_TYPES
     assert {path for path in ours if ours[path] != theirs[path]} == set(DIFFERENCES)
 
 
 def test_the_body_is_theirs(theirs):
-    ours = json.loads(message(PROCESS_SOURCE, PROCESS_QUEUE, JOB))
+    ours = json.loads(message(PROCESS_SOURCE, Lane.FAST.queue, JOB))
     assert base64.b64decode(ours["body"]) == base64.b64decode(theirs["body"])
 
 
 def test_each_message_has_an_identity_of_its_own():
-    first, second = (json.loads(message(PROCESS_SOURCE, PROCESS_QUEUE, JOB)) for _ in range(2))
+    first, second = (json.loads(message(PROCESS_SOURCE, Lane.FAST.queue, JOB)) for _ in range(2))
     for made in (first, second):
         assert made["headers"]["id"] == made["headers"]["root_id"] == made["properties"]["correlation_id"]
         assert uuid.UUID(made["headers"]["id"]).version == uuid.UUID(made["properties"]["delivery_tag"]).version == 4
@@ -96,13 +96,13 @@ def test_each_message_has_an_identity_of_its_own():
 
 
 def test_kombu_takes_and_acknowledges_it(app, raw, key, redis_prefix):
-    raw.lpush(key, message(PROCESS_SOURCE, PROCESS_QUEUE, JOB))
-    with app.connection_for_read() as connection, SimpleQueue(connection, Queue(PROCESS_QUEUE, no_declare=True), no_ack=False) as consumer:
+    raw.lpush(key, message(PROCESS_SOURCE, Lane.FAST.queue, JOB))
+    with app.connection_for_read() as connection, SimpleQueue(connection, Queue(Lane.FAST.queue, no_declare=True), no_ack=False) as consumer:
         taken = consumer.get(timeout=10)
         args, kwargs, embedded = taken.decode()
         assert (args, kwargs, set(embedded)) == ([], KWARGS, {"callbacks", "errbacks", "chain", "chord"})
         assert ProcessSource.model_validate(kwargs) == JOB
-        assert (taken.headers["task"], taken.delivery_info["routing_key"]) == (PROCESS_SOURCE, PROCESS_QUEUE)
+        assert (taken.headers["task"], taken.delivery_info["routing_key"]) == (PROCESS_SOURCE, Lane.FAST.queue)
         assert raw.hlen(f"{redis_prefix}unacked") == 1
         taken.ack()
         with pytest.raises(queue.Empty):
@@ -116,6 +116,6 @@ def test_the_ledger_writes_where_celery_reads(open_ledger, raw, key):
     assert json.loads(sent)["headers"]["task"] == PROCESS_SOURCE
 
 
-def test_every_job_has_its_own_queue_of_our_name():
-    assert set(QUEUES) == {PROCESS_SOURCE}
-    assert all(name.startswith("headrace.") for name in (*QUEUES, *QUEUES.values()))
+def test_every_lane_has_its_own_queue_of_our_name():
+    assert [lane.queue for lane in Lane] == list(QUEUES) == ["headrace.fast", "headrace.slow", "headrace.bulk"]
+    assert PROCESS_SOURCE.startswith("headrace.")

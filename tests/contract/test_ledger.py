@@ -14,6 +14,7 @@ from tests.servers import eventually
 
 RUN = record()
 AGAIN = record(run=2)
+OTHER = record(SourceId("s-2"))
 DUE = Due(OWNER, SOURCE, 1)
 SHORT = Terms(lease_seconds=0.05, grace_seconds=0.05)
 
@@ -143,6 +144,35 @@ def test_over_the_cap_of_attempts_a_claim_is_spent_and_holds_all_the_same(make_l
     assert take(ledger)[1].kind == "busy"
 
 
+def test_a_claim_that_is_spent_says_by_what(make_ledger):
+    ledger = make_ledger(Terms(attempts=2))
+    ledger.accept(OWNER, RUN)
+    fence, claim = take(ledger, worker="w1")
+    assert claim.code == ""
+    assert ledger.release(OWNER, RUN, fence=fence, overran=True)
+    fence, claim = take(ledger, worker="w1")
+    assert (claim.kind, claim.attempt, claim.code) == ("ok", 1, "")
+    assert ledger.release(OWNER, RUN, fence=fence, overran=True)
+    assert ledger.release(OWNER, RUN, fence=fence, overran=True) is False, "repeated, it counts nothing"
+    fence, claim = take(ledger, worker="w1")
+    assert (claim.kind, claim.attempt, claim.code) == ("spent", 1, "timeout")
+    assert ledger.claim(OWNER, RUN, fence=fence, worker="w1") == claim
+    assert [take(ledger, worker=f"w{n}", dead_worker=f"w{n - 1}")[1].code for n in (2, 3)] == ["timeout", "crash"]
+    assert ("took too long", 1) in whats(ledger)
+    ledger.finish(OWNER, RUN, failure(RUN), state=State.FAILED)
+    ledger.accept(OWNER, AGAIN)
+    assert take(ledger, AGAIN)[1].kind == "ok", "another run begins anew"
+
+
+def test_a_release_for_any_other_reason_is_not_counted(make_ledger):
+    ledger = make_ledger(Terms(attempts=1))
+    ledger.accept(OWNER, RUN)
+    for _ in range(5):
+        fence, claim = take(ledger)
+        assert (claim.kind, claim.attempt) == ("ok", 1)
+        assert ledger.release(OWNER, RUN, fence=fence)
+
+
 def test_a_run_that_ended_is_over(ledger):
     ledger.accept(OWNER, RUN)
     ledger.finish(OWNER, RUN, success(RUN), state=State.SUCCEEDED)
@@ -260,17 +290,36 @@ def test_only_the_holder_releases(ledger):
 # ------------------------------------------------------------------------------------------------ due, requeue, running, lead
 
 
-def test_a_run_that_nobody_claims_is_due_after_its_grace_and_enqueued_with_growing_pauses(make_ledger):
+def test_a_run_whose_message_was_lost_is_due_after_its_grace_and_enqueued_with_growing_pauses(make_ledger):
     ledger = make_ledger(Terms(grace_seconds=100))
     ledger.accept(OWNER, RUN)
     for pause in (100, 100, 200, 400, 800, 1600, 3200, 6400, 6400):
         ledger.pass_time(pause - 5)
         assert (ledger.due(limit=9), ledger.requeue(DUE)) == ([], False), pause
         ledger.pass_time(5)
+        ledger.pop()
         assert eventually(lambda: ledger.due(limit=9)) == [DUE]
         assert ledger.requeue(DUE) is True
         assert ledger.requeue(DUE) is False, "repeated, it changes nothing"
-    assert ledger.queued() == [DUE] * 10
+    assert ledger.queued() == [DUE]
+
+
+def test_a_run_whose_message_still_waits_is_not_enqueued_again_however_long_that_takes(make_ledger):
+    ledger = make_ledger(Terms(grace_seconds=100))
+    ledger.accept(OWNER, RUN)
+    ledger.accept(OWNER, OTHER)
+    for pause in (100, 100, 200, 400, 800, 800):
+        ledger.pass_time(pause - 5)
+        assert ledger.due(limit=9) == []
+        ledger.pass_time(5)
+        assert eventually(lambda: len(ledger.due(limit=9)) == 2)
+        assert [ledger.requeue(due) for due in ledger.due(limit=9)] == [False, False]
+    assert ledger.queued() == [DUE, Due(OWNER, SourceId("s-2"), 1)]
+    ledger.pop()
+    ledger.pass_time(800)
+    assert eventually(lambda: len(ledger.due(limit=9)) == 2)
+    assert sorted(ledger.requeue(due) for due in ledger.due(limit=9)) == [False, True], "the one that was taken and lost"
+    assert ledger.queued() == [Due(OWNER, SourceId("s-2"), 1), DUE]
 
 
 def test_what_is_not_due_is_not_enqueued(ledger):
@@ -317,3 +366,29 @@ def test_one_leads_and_stays_until_it_says_nothing_for_its_time(ledger):
     assert not ledger.lead("two", seconds=1)
     assert eventually(lambda: ledger.lead("two", seconds=60))
     assert not ledger.lead("one", seconds=60)
+
+
+# ------------------------------------------------------------------------------------------------ defer
+
+
+def test_a_run_that_nobody_understood_is_due_after_that_while(make_ledger):
+    ledger = make_ledger(SHORT)
+    ledger.accept(OWNER, RUN)
+    ledger.pop()  # somebody took its message
+    eventually(lambda: ledger.due(limit=9) == [DUE])
+    assert ledger.defer(OWNER, SOURCE, seconds=60) is True
+    assert ledger.due(limit=9) == []
+    assert ledger.requeue(DUE) is False
+    assert ledger.defer(OWNER, SOURCE, seconds=0) is True
+    assert ledger.due(limit=9) == [DUE]
+    assert ledger.requeue(DUE) is True
+
+
+def test_a_run_that_somebody_is_at_or_that_has_ended_or_is_unknown_is_not_deferred(ledger):
+    assert ledger.defer(OWNER, SOURCE, seconds=0) is False
+    ledger.accept(OWNER, RUN)
+    take(ledger)
+    assert ledger.defer(OWNER, SOURCE, seconds=0) is False
+    ledger.finish(OWNER, RUN, success(RUN), state=State.SUCCEEDED)
+    assert ledger.defer(OWNER, SOURCE, seconds=0) is False
+    assert ledger.due(limit=9) == []

@@ -113,6 +113,7 @@ class Host:
             "redis:6379": f"127.0.0.1:{self.ports['redis']}",
             "valkey-server -": f"valkey-server - --bind 127.0.0.1 --port {self.ports['redis']}",
             "/data": str(self.folder),
+            "/tmp/pulse": str(self.folder / "pulse"),
             "127.0.0.1:8811": f"127.0.0.1:{self.ports['api']}",
             "127.0.0.1:5555": f"127.0.0.1:{self.ports['flower']}",
             "--port=5555": f"--port={self.ports['flower']}",

@@ -5,6 +5,8 @@ A stop is a `Died` raised out of the store or the ledger, after which nothing of
 
 from __future__ import annotations
 
+import errno
+import json
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -21,10 +23,11 @@ from app.adapters.redis.keys import Keyspace
 from app.adapters.redis.ledger import RedisLedger
 from app.domain.errors import FAILURES, Unavailable
 from app.domain.ids import ChannelId, OwnerId, SourceId, UploadId, owner_id
-from app.domain.layout import object_key, result_key, source_prefix
+from app.domain.layout import inbox_key, object_key, result_key, source_prefix
 from app.domain.source import InboxRecord, State
 from app.protocol import erase, inbox
 from app.protocol.announce import Announcer
+from app.protocol.deliver import Deliver
 from app.protocol.outcome import outcome
 from tests.servers import Valkey
 from worker.pipeline import run as pipeline
@@ -51,6 +54,9 @@ class Stops:
     def __init__(self, inner: object, when: Callable[[str, tuple], bool], error: type[BaseException], *, after: bool) -> None:
         self._inner, self._when, self._error, self._after = inner, when, error, after
         self.stopped = 0
+
+    def __call__(self, *args: Any) -> Any:
+        return self.__getattr__("__call__")(*args)
 
     def __getattr__(self, name: str) -> Any:
         real = getattr(self._inner, name)
@@ -106,13 +112,13 @@ class House:
 
 @pytest.fixture
 def house(tmp_path: Path) -> Iterator[House]:
-    with Valkey() as valkey:
+    with Valkey(aof=True) as valkey:
         ledger = RedisLedger(connect(RedisLocation(valkey.url)), Calls(Keyspace("t:"), Terms(grace_seconds=0.01)))
         scratch = tmp_path / "scratch"
         scratch.mkdir()
         store = FolderObjectStore(tmp_path / "store")
         announcer = Announcer(["s" * 32], timedelta(days=1), lambda: datetime.now(UTC))
-        yield House(Parts(store, ledger, NoFetcher(), announcer, scratch, 1 << 30, lease_seconds=30), valkey)
+        yield House(Parts(store, ledger, NoFetcher(), announcer, scratch, 1 << 30, lease_seconds=30, outage_seconds=0), valkey)
         ledger.close()
         store.close()
 
@@ -127,6 +133,7 @@ STEPS: dict[str, tuple[str, Callable[[str, tuple], bool]]] = {
     "artifact": ("store", lambda name, args: name == "put" and args[0].endswith("text.txt")),
     "marker": ("store", lambda name, args: name == "put" and args[0].startswith("channels/")),
     "commit": ("store", is_commit),
+    "delivery": ("deliver", lambda name, _: name == "__call__"),
     "finish": ("ledger", lambda name, _: name == "finish"),
     "inbox away": ("store", lambda name, args: name == "delete" and args[0][0].startswith("inbox/")),
 }
@@ -145,6 +152,174 @@ def test_a_death_around_any_step_ends_in_one_success(house: House, step: str, af
     house.assert_one_success()
     process(house.parts, OWNER, SOURCE)  # a hint that comes too late changes nothing
     house.assert_one_success()
+
+
+class Backend:
+    """Hears of ends before the channel does. Its own death is the worker's."""
+
+    name = "backend"
+
+    def __init__(self, house: House) -> None:
+        self.house = house
+        self.heard: list[str] = []
+        self.ends_before: list[int] = []
+
+    def deliver(self, delivery: Any) -> None:
+        self.ends_before.append(len(self.house.ends()))
+        self.heard.append(delivery.key)
+
+
+def test_a_backend_has_heard_of_the_end_before_the_channel_also_when_the_worker_dies_in_mid_delivery(house: House) -> None:
+    backend = Backend(house)
+    parts = replace(house.parts, deliver=Deliver([backend]))
+    house.accept()
+    dying = Stops(parts.deliver, lambda name, _: name == "__call__", Died, after=True)
+    with pytest.raises(Died):
+        process(replace(parts, deliver=dying), OWNER, SOURCE)
+    assert house.ends() == []
+    house.parts = parts
+    house.recover()
+    house.assert_one_success()
+    assert backend.heard == [f"{OWNER}/{SOURCE}/1"] * 2, "at least once, with the same key"
+    assert backend.ends_before == [0, 0]
+    process(parts, OWNER, SOURCE)
+    assert len(backend.heard) == 2, "an end that was said is not delivered again"
+
+
+def test_a_failure_is_delivered_and_a_backend_that_refuses_does_not_hold_up_the_end(house: House) -> None:
+    class Refusing(Backend):
+        def deliver(self, delivery: Any) -> None:
+            super().deliver(delivery)
+            raise ConnectionError
+
+    backend = Refusing(house)
+    house.parts = replace(house.parts, deliver=Deliver([backend], seconds=0.2))
+    house.accept(b"")
+    process(house.parts, OWNER, SOURCE)
+    assert b'"code":"empty"' in house.ends()[0]
+    assert len(house.ends()) == 1
+    assert set(backend.heard) == {f"{OWNER}/{SOURCE}/1"}
+    assert inbox.read(house.parts.store, OWNER, SOURCE) is None
+
+
+class TooLong(Exception):
+    """What the task runner raises when the time is over."""
+
+
+def stage_that(monkeypatch: pytest.MonkeyPatch, stage: str, does: Callable[[Any], None]) -> None:
+    monkeypatch.setattr(getattr(pipeline, stage), "run", does)
+
+
+def overrun(*_: Any) -> None:
+    raise TooLong
+
+
+def test_a_run_that_takes_too_long_is_given_back_and_goes_on_later_without_an_attempt_spent(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    house.accept()
+    parts = replace(house.parts, timeouts=(TooLong,))
+    with monkeypatch.context() as patched:
+        stage_that(patched, "checksum", overrun)
+        process(parts, OWNER, SOURCE)
+    live = house.parts.ledger.record(OWNER, SOURCE)
+    assert (live.state, live.attempt, house.ends(), house.artifacts()) == (State.ACCEPTED, 0, [], [])
+    process(parts, OWNER, SOURCE)
+    house.assert_one_success()
+    assert outcome(house.parts.store, OWNER, SOURCE).result.attempt == 1
+
+
+def test_a_run_that_takes_too_long_again_and_again_ends_as_timeout(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    house.accept()
+    stage_that(monkeypatch, "checksum", overrun)
+    for _ in range(3):
+        process(replace(house.parts, timeouts=(TooLong,)), OWNER, SOURCE)
+        assert house.ends() == []
+    process(replace(house.parts, timeouts=(TooLong,)), OWNER, SOURCE)
+    assert b'"code":"timeout"' in house.ends()[0]
+    result = outcome(house.parts.store, OWNER, SOURCE).result
+    assert (result.code, result.spent, result.attempt) == ("timeout", True, 1)
+
+
+def test_a_reader_that_takes_too_long_fails_at_once(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    house.accept()
+    stage_that(monkeypatch, "extract", overrun)
+    process(replace(house.parts, timeouts=(TooLong,)), OWNER, SOURCE)
+    assert b'"code":"timeout"' in house.ends()[0]
+    assert outcome(house.parts.store, OWNER, SOURCE).result.spent is False
+
+
+def test_time_that_went_by_in_an_outage_is_not_held_against_the_run(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    house.accept()
+    parts = replace(house.parts, store=Stops(house.parts.store, STEPS["marker"][1], Unavailable, after=False), timeouts=(TooLong,), outage_seconds=60)
+    monkeypatch.setattr(pipeline.Heartbeat, "pause", overrun)
+    for _ in range(5):
+        process(parts, OWNER, SOURCE)
+    assert house.ends() == []
+    monkeypatch.undo()
+    process(house.parts, OWNER, SOURCE)
+    house.assert_one_success()
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("why", ["stopped", "too long"])
+def test_a_death_around_a_release_ends_in_one_success(house: House, monkeypatch: pytest.MonkeyPatch, why: str, after: bool) -> None:
+    house.accept()
+
+    def stop(_: Any) -> None:
+        raise SystemExit if why == "stopped" else TooLong
+
+    ledger = Stops(house.parts.ledger, lambda name, _: name == "release", Died, after=after)
+    with monkeypatch.context() as patched:
+        stage_that(patched, "checksum", stop)
+        with pytest.raises(Died):
+            process(replace(house.parts, ledger=ledger, timeouts=(TooLong,)), OWNER, SOURCE)
+    assert ledger.stopped
+    house.recover()
+    house.assert_one_success()
+
+
+@pytest.mark.parametrize("step", ["artifact", "marker", "commit", "inbox away"])
+def test_an_outage_of_the_store_that_ends_is_waited_for_and_said(house: House, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
+    house.accept()
+    refusals = [0]
+
+    def first_three(name: str, args: tuple) -> bool:
+        if not STEPS[step][1](name, args):
+            return False
+        refusals[0] += 1
+        return refusals[0] <= 3
+
+    monkeypatch.setattr(pipeline.Heartbeat, "pause", lambda *_: None)
+    monkeypatch.setattr(pipeline.time, "sleep", lambda *_: None)
+    process(replace(house.parts, store=Stops(house.parts.store, first_three, Unavailable, after=True), outage_seconds=60), OWNER, SOURCE)
+    house.assert_one_success()
+    assert outcome(house.parts.store, OWNER, SOURCE).result.attempt == 1
+    with house.valkey.client() as redis:
+        said = [fields["d"] for _, fields in redis.xrange(f"t:events:{OWNER}~{CHANNEL}") if '"waiting-for":"storage"' in fields["d"]]
+    assert len(said) == (step in {"artifact", "marker", "commit"})
+
+
+@pytest.mark.parametrize("how", ["killed", "frozen"])
+def test_without_redis_the_work_goes_on_and_its_story_is_told_whole_when_it_is_back(house: House, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
+    house.accept()
+    checksum = pipeline.checksum.run
+    gone, back = (house.valkey.kill, house.valkey.start) if how == "killed" else (house.valkey.freeze, house.valkey.thaw)
+
+    def in_an_outage(context: Any) -> None:
+        gone()
+        checksum(context)
+
+    def committed(name: str, args: tuple) -> bool:
+        if is_commit(name, args):
+            back()
+        return False
+
+    stage_that(monkeypatch, "checksum", in_an_outage)
+    process(replace(house.parts, store=Stops(house.parts.store, committed, Died, after=False), outage_seconds=60), OWNER, SOURCE)
+    house.assert_one_success()
+    with house.valkey.client() as redis:
+        told = [json.loads(fields["d"]) for _, fields in redis.xrange(f"t:events:{OWNER}~{CHANNEL}")]
+    stages = [event.get("stage") for event in told]
+    assert stages == [None, None, "sniff", "extract", "store", None]
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
@@ -253,7 +428,7 @@ def test_after_a_wipe_the_reconciler_opens_what_is_in_the_inbox_and_stays_silent
         redis.flushall()
         reconciler = Reconciler(house.parts, name="me", scan_seconds=0)
         assert reconciler.turn() >= 1
-        assert redis.llen("t:headrace.process") >= 1
+        assert redis.llen("t:headrace.fast") >= 1
     process(house.parts, OWNER, SourceId("s2"))
     assert len(house.ends()) == 1
     assert b'"source-uuid":"s2"' in house.ends()[0]
@@ -331,3 +506,33 @@ def test_another_owners_source_of_the_same_name_is_another_source(house: House) 
     house.accept()
     process(house.parts, OwnerId("f" * 32), SOURCE)
     assert house.ends() == []
+
+
+def test_the_reconciler_leaves_a_later_version_s_record_alone_and_goes_on_behind_it(house: House) -> None:
+    for name, text in (("a-newer", b'{"schema": 99}'), ("b-broken", b"{")):
+        house.parts.store.create(inbox_key(OWNER, SourceId(name)), text)
+    house.accept()
+    with house.valkey.client() as redis:
+        redis.flushall()
+    Reconciler(house.parts, name="me", scan_seconds=0).turn()
+    assert house.parts.ledger.record(OWNER, SOURCE) is not None
+    assert len(house.parts.store.keys("inbox/")) == 3
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+@pytest.mark.parametrize("where", ["folder", "checksum", "store_stage"])
+def test_a_disk_that_is_full_in_any_stage_gives_the_run_back(house: House, monkeypatch: pytest.MonkeyPatch, where: str, number: int) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(number, "no room")
+
+    house.accept()
+    with monkeypatch.context() as patched:
+        target = {"folder": "tempfile.mkdtemp", "checksum": "worker.pipeline.stages.checksum.run", "store_stage": "worker.pipeline.stages.store.run"}[where]
+        patched.setattr(target, full)
+        process(house.parts, OWNER, SOURCE)
+    live = house.parts.ledger.record(OWNER, SOURCE)
+    assert live is not None
+    assert (live.state, live.attempt) == (State.ACCEPTED, 0)
+    assert house.artifacts() == []
+    process(house.parts, OWNER, SOURCE)
+    house.assert_one_success()

@@ -10,6 +10,7 @@ import yaml
 from pydantic import SecretStr
 
 from app.adapters.redis.keys import Keyspace
+from app.domain.jobs import Lane
 from app.settings import PREFIX, Settings
 
 ROOT = Path(__file__).parents[2]
@@ -59,7 +60,7 @@ def test_hadolint_finds_nothing_in_the_dockerfile():
 
 
 def test_the_services_are_those_that_the_documents_name():
-    assert set(OURS) == {"api", "worker", "reconciler", "flower", "bucket"}
+    assert set(OURS) == {"api", "worker", "worker-fast", "reconciler", "flower", "bucket"}
     assert set(SERVICES) - set(OURS) == {"redis", "store"}
 
 
@@ -139,6 +140,13 @@ def test_the_example_names_exactly_the_variables_that_are_read():
 def test_the_worker_can_be_scaled():
     assert not {"container_name", "hostname", "ports", "expose"} & SERVICES["worker"].keys()
     assert SERVICES["worker"]["environment"]["REMAP_SIGTERM"] == "SIGQUIT"
+
+
+def test_one_worker_is_for_the_fast_lane_alone_and_differs_in_nothing_else():
+    worker, fast = SERVICES["worker"], SERVICES["worker-fast"]
+    assert {name for name in worker.keys() | fast.keys() if worker.get(name) != fast.get(name)} == {"command"}
+    assert fast["command"][fast["command"].index("-Q") + 1] == Lane.FAST.queue
+    assert "-Q" not in worker["command"], "it takes from every lane"
 
 
 def test_only_the_api_and_flower_are_published_and_only_on_the_loopback_address():

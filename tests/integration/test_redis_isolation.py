@@ -16,7 +16,7 @@ from kombu import Consumer
 
 from app.adapters.redis.calls import Terms
 from app.domain.ids import SourceId
-from app.domain.jobs import PROCESS_QUEUE, PROCESS_SOURCE, ProcessSource
+from app.domain.jobs import PROCESS_SOURCE, Lane, ProcessSource
 from tests.ledgers import OWNER, RedisFaces, record
 from tests.monitor import Monitor
 from tests.servers import Valkey, eventually
@@ -156,7 +156,7 @@ def test_all_that_two_stacks_do_is_under_their_prefixes(start, server, empty, mo
         assert any("pidbox" in name for name in mine), "the control channel was seen"
         assert any("headrace.events" in name for name in mine), "the channel of Celery's events was seen"
         assert any(name.startswith(f"{prefix}live:") for name in mine), "our own live channel was seen"
-        assert f"{prefix}{PROCESS_QUEUE}" in {name for _, name in touched}
+        assert f"{prefix}{Lane.FAST.queue}" in {name for _, name in touched}
     assert [key for key in empty.scan_iter() if not key.startswith(PREFIXES)] == []
 
 
@@ -171,4 +171,4 @@ def test_a_strangers_celery_and_two_stacks_run_only_their_own(start, empty, monk
     assert ran == {"a": ["a-ledger", "a0", "a1", "a2"], "b": ["b-ledger", "b0", "b1", "b2"], "foreign": ["foreign0", "foreign1", "foreign2"]}
     assert answered == heard == {"a": {"worker@a"}, "b": {"worker@b"}, "foreign": {"worker@foreign"}}
     for prefix in (*PREFIXES, ""):
-        assert empty.llen(f"{prefix}{PROCESS_QUEUE if prefix else 'celery'}") == empty.hlen(f"{prefix}unacked") == 0
+        assert empty.llen(f"{prefix}{Lane.FAST.queue if prefix else 'celery'}") == empty.hlen(f"{prefix}unacked") == 0

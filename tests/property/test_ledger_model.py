@@ -12,19 +12,22 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invar
 
 from app.adapters.redis.calls import Terms
 from app.domain.ids import ChannelId, SourceId, UploadId, new_fence
+from app.domain.jobs import Lane, lane_of
 from app.domain.source import EDGES, State
 from app.domain.stages import Stage
 from app.ports import Due
 from tests.ledgers import OWNER, WS, MemoryFaces, RedisFaces, failure, milestone, progress, record, success
 
 # No sum of steps of time meets a lease or a pause to the second, so both clocks fall on the same side of each.
-TERMS = Terms(lease_seconds=1000, grace_seconds=100, attempts=2)
+TERMS = Terms(lease_seconds=1000, grace_seconds=100, attempts=2, turns=1)
 STEPS = (130, 1030)
 
 SOURCES = tuple(SourceId(f"s{n}") for n in range(3))
 CHANNELS = (WS, ChannelId("ws-2"))
 WORKERS = ("w0", "w1", "w2")
-RUNS = st.builds(lambda source, run: record(SOURCES[source], run=run, ws=CHANNELS[source % 2]), st.integers(0, 2), st.integers(1, 3))
+# A later run may be in another lane: a fetched URL's size is not known.
+SIZES = (1, 1, None)
+RUNS = st.builds(lambda source, run: record(SOURCES[source], run=run, ws=CHANNELS[source % 2], size=SIZES[run - 1]), st.integers(0, 2), st.integers(1, 3))
 REGISTRATIONS = st.sampled_from([{}, {"keep_open": True}, {"keep_open": False}, {"expect": 1}, {"expect": 3}])
 ENDS = st.sampled_from([State.SUCCEEDED, State.FAILED, State.CANCELLED])
 
@@ -80,10 +83,10 @@ class LedgerModel(RuleBasedStateMachine):
         run, fence, _, _ = holder
         self.both("progress", OWNER, run, progress(run, percent), fence=fence)
 
-    @rule(holder=held)
-    def release(self, holder):
+    @rule(holder=held, overran=st.booleans())
+    def release(self, holder, overran):
         run, fence, _, _ = holder
-        self.both("release", OWNER, run, fence=fence)
+        self.both("release", OWNER, run, fence=fence, overran=overran)
 
     @rule(run=RUNS, state=ENDS)
     def finish(self, run, state):
@@ -94,9 +97,18 @@ class LedgerModel(RuleBasedStateMachine):
 
     @rule(run=RUNS, dead=st.sampled_from(["", *WORKERS]))
     def requeue(self, run, dead):
-        due = Due(OWNER, run.source_uuid, run.run)
+        due = Due(OWNER, run.source_uuid, run.run, lane_of(run))
         if self.both("requeue", due, dead_worker=dead):
             assert not self.both("requeue", due, dead_worker=dead), "repeated, it changes nothing"
+
+    @rule(lane=st.sampled_from([Lane.FAST, Lane.SLOW]))
+    def pop(self, lane):
+        if any(due.lane is lane for due in self.memory.queued()):
+            self.both("pop", lane)
+
+    @rule(lane=st.sampled_from([Lane.FAST, Lane.SLOW]))
+    def wake(self, lane):
+        assert not self.both("wake", OWNER, lane), "every end gives its turn on"
 
     @rule(run=RUNS)
     def forget(self, run):
@@ -135,7 +147,9 @@ class LedgerModel(RuleBasedStateMachine):
 
     @invariant()
     def the_same_is_open_at_work_and_enqueued(self):
-        for name in ("due", "running", "queued"):
+        for source in SOURCES:
+            self.both("position", OWNER, source)
+        for name in ("due", "running", "queued", "queueing"):
             ours, theirs = (getattr(ledger, name)(**({"limit": 99} if name == "due" else {})) for ledger in (self.memory, self.redis))
             assert (ours if name == "queued" else sorted(map(str, ours))) == (theirs if name == "queued" else sorted(map(str, theirs))), name
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from app.domain.events import SourceProcessing, SourceProgress
 from app.domain.ids import Fence, OwnerId
@@ -12,8 +13,9 @@ from app.domain.layout import object_key
 from app.domain.results import Artifact, Warned
 from app.domain.source import InboxRecord
 from app.domain.stages import BEGINS_AT, Stage, overall
-from app.ports import Fetcher, Ledger, ObjectStore
+from app.ports import Fetcher, ObjectStore
 from worker.pipeline.lease import Heartbeat
+from worker.pipeline.story import Story
 from worker.processors.base import Extracted
 
 _PROGRESS_SECONDS = 0.25
@@ -45,10 +47,10 @@ class Findings:
 
 
 class StageContext:
-    """One attempt at a run. Reports to the ledger; raises LeaseLost out of any report once the run is no longer ours."""
+    """One attempt at a run. Its reports and `check` raise LeaseLost once the run is no longer ours, or was cancelled."""
 
     def __init__(
-        self, *, owner: OwnerId, record: InboxRecord, fence: Fence, attempt: int, progress: int, store: ObjectStore, ledger: Ledger,
+        self, *, owner: OwnerId, record: InboxRecord, fence: Fence, attempt: int, progress: int, store: ObjectStore, story: Story,
         fetcher: Fetcher, scratch: Path, max_bytes: int, heartbeat: Heartbeat,
     ) -> None:  # fmt: skip
         self.owner = owner
@@ -56,31 +58,39 @@ class StageContext:
         self.fence = fence
         self.attempt = attempt
         self.store = store
-        self.ledger = ledger
         self.fetcher = fetcher
         self.scratch = scratch
         self.max_bytes = max_bytes
         self.found = Findings(filename=record.filename, size=record.size or 0, object_key=object_key(owner, record.upload))
         self.timings_ms: dict[str, float] = {}
+        self.stage: Stage | None = None
+        """The one that runs."""
+        self._story = story
         self._heartbeat = heartbeat
         self._least = progress
-        self._seq = 0
         self._told_at = 0.0
 
-    def milestone(self, message: str, stage: Stage | None = None) -> None:
-        """Tell the channel for good. Raises Unavailable."""
+    def check(self) -> None:
+        """Raises LeaseLost, within a second of a cancellation. Free: whatever may take long calls it often, and lets go of what it started."""
         self._heartbeat.check()
-        self._seq += 1
+
+    def milestone(self, message: str, stage: Stage | None = None, *, waiting_for: Literal["storage"] | None = None) -> None:
+        """Tell the channel for good; later when Redis is away."""
+        self.check()
         self._least = max(self._least, BEGINS_AT[stage] if stage else 0)
         event = SourceProcessing(
             source_uuid=self.record.source_uuid, run=self.record.run, message=message, type=self.record.kind, attempt=self.attempt, stage=stage,
-            progress=self._least,
+            waiting_for=waiting_for, progress=self._least,
         )  # fmt: skip
-        self.ledger.append(self.owner, self.record, event, fence=self.fence, attempt=self.attempt, seq=self._seq, stage=stage)
+        self._story.tell(event, None if waiting_for else stage)
+
+    def waits_for_storage(self) -> None:
+        """Say so: the bar stands, and it is not the document's fault."""
+        self.milestone("Storage is away, trying again", self.stage, waiting_for="storage")
 
     def progress(self, stage: Stage, message: str, percent: int) -> None:
         """Tell whoever listens that so many percent of the stage are done. Cheap to call often."""
-        self._heartbeat.check()
+        self.check()
         now = time.monotonic()
         if now - self._told_at < _PROGRESS_SECONDS:
             return
@@ -93,4 +103,4 @@ class StageContext:
             source_uuid=self.record.source_uuid, run=self.record.run, message=message, type=self.record.kind, attempt=self.attempt, stage=stage,
             progress=whole, stage_progress=max(0, min(100, percent)),
         )  # fmt: skip
-        self.ledger.progress(self.owner, self.record, event, fence=self.fence)
+        self._story.progress(event)

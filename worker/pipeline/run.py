@@ -5,23 +5,28 @@
     claim             a lease, a fence, an attempt; busy or over: leave it
     stages            fetch → sniff → checksum → extract → store; each tells the channel
     COMMIT            result.json, create-only: the first one wins, for ever
+    deliver           to whoever must have heard of it before the client
     FINISH            the terminal event, from the committed result
     inbox away        only after the end was said
 
-Whoever dies between two steps leaves a state from which any other worker, or the reconciler, goes on.
+Whoever dies between two steps leaves a state from which any other worker, or the reconciler, goes on. What is away is waited for; then the
+run is given back.
 """
 
 from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from app.domain.errors import ProcessingFailed, Unavailable
 from app.domain.ids import Fence, OwnerId, SourceId, new_fence
+from app.domain.layout import dead_key
 from app.domain.lease import is_provably_dead, this_worker
 from app.domain.results import PREVIEW_CHARACTERS, Moment, RunResult, Text, acceptance, carried, failed
 from app.domain.source import InboxRecord, State
@@ -30,17 +35,33 @@ from app.ports import Claim, Fetcher, Ledger, ObjectStore
 from app.protocol import erase, inbox
 from app.protocol.announce import Announcer
 from app.protocol.commit import commit, discard
+from app.protocol.deliver import Deliver
 from app.protocol.outcome import outcome
-from worker.pipeline import scratch
+from worker.pipeline import disk, scratch
 from worker.pipeline.context import StageContext
 from worker.pipeline.lease import Heartbeat, LeaseLost
-from worker.pipeline.stages import checksum, extract, fetch, sniff, store
+from worker.pipeline.patience import Patience, PatientStore
+from worker.pipeline.stages import checksum, extract, fetch, sniff
+from worker.pipeline.stages import store as store_stage
+from worker.pipeline.story import Story
 
 log = logging.getLogger(__name__)
 
 STAGES: tuple[tuple[Stage, ModuleType], ...] = (
-    (Stage.FETCH, fetch), (Stage.SNIFF, sniff), (Stage.CHECKSUM, checksum), (Stage.EXTRACT, extract), (Stage.STORE, store),
+    (Stage.FETCH, fetch), (Stage.SNIFF, sniff), (Stage.CHECKSUM, checksum), (Stage.EXTRACT, extract), (Stage.STORE, store_stage),
 )  # fmt: skip
+
+
+_GIVE_BACK_SECONDS = 20.0
+"""Less than what is between the two time limits of a task (celeryconfig.py)."""
+
+Trying = Callable[..., Any]
+"""How a call is made that may find something away."""
+
+
+def at_once(call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """Once. Whoever asked has other things to do, and comes back."""
+    return call(*args, **kwargs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +75,8 @@ class Parts:
     scratch: Path
     max_upload_bytes: int
     lease_seconds: float
+    outage_seconds: float = 120
+    deliver: Deliver = field(default_factory=Deliver)
     timeouts: tuple[type[BaseException], ...] = ()
     """What the task runner raises into the work when its time is over."""
 
@@ -89,44 +112,55 @@ def settle(parts: Parts, owner: OwnerId, source: SourceId) -> None:
 
 
 def attempt(parts: Parts, owner: OwnerId, record: InboxRecord) -> None:
-    """Claim the run, work, commit, say it."""
+    """Claim the run, work, commit, say it. However that ends, the run is over, or another's, or given back; only a death leaves it to its lease."""
     fence = new_fence()
     claim = _claim(parts, owner, record, fence)
-    if claim.kind in {"busy", "over"}:
+    if claim.kind in {"busy", "waits", "over"}:
         return
-    try:
-        with Heartbeat(parts.ledger, owner, record, fence=fence, worker=this_worker(), attempt=claim.attempt, lease_seconds=parts.lease_seconds) as heartbeat:
-            result = _work(parts, owner, record, fence, claim, heartbeat)
-            winner = commit(parts.store, owner, result)
-    except LeaseLost:
-        log.info("source %s: another worker has taken it", record.source_uuid)
-        return
-    except Unavailable:
-        log.warning("source %s: something is away; put back", record.source_uuid)
-        parts.ledger.release(owner, record, fence=fence)
-        return
-    except SystemExit:  # the process is told to stop; that costs no attempt
-        log.info("source %s: told to stop; put back", record.source_uuid)
-        with suppress(Unavailable):
-            parts.ledger.release(owner, record, fence=fence)
-        raise
-    if winner is None:
-        bury(parts, owner, record.source_uuid)
-    else:
-        conclude(parts, owner, record, winner)
+    with Heartbeat(parts.ledger, owner, record, fence=fence, worker=this_worker(), attempt=claim.attempt, lease_seconds=parts.lease_seconds) as heartbeat:
+        working, ending = Patience(parts.outage_seconds, heartbeat.pause), Patience(parts.outage_seconds, time.sleep)
+        story = Story(parts.ledger, owner, record, fence=fence, attempt=claim.attempt, heartbeat=heartbeat)
+        store = PatientStore(parts.store, working)
+        try:
+            result = _work(parts, owner, record, fence, claim, heartbeat, story, store, working)
+            if result.spent:
+                store.put(dead_key(owner, record.source_uuid), b"")
+            winner = commit(store, owner, result)
+            ending(story.catch_up)
+            patient = replace(parts, store=PatientStore(parts.store, ending))
+            if winner is None:
+                bury(patient, owner, record.source_uuid, trying=ending)
+            else:
+                conclude(patient, owner, record, winner, trying=ending)
+        except LeaseLost:
+            log.info("source %s: cancelled, or another worker has taken it", record.source_uuid)
+        except Unavailable:
+            log.warning("source %s: something is away; put back", record.source_uuid)
+            _give_back(parts, owner, record, fence)
+        except parts.timeouts:
+            log.warning("source %s: no end in its time; put back", record.source_uuid)
+            _give_back(parts, owner, record, fence, overran=not working.has_waited)
+        except SystemExit:  # the process is told to stop; that costs no attempt
+            log.info("source %s: told to stop; put back", record.source_uuid)
+            with suppress(Unavailable):
+                parts.ledger.release(owner, record, fence=fence)
+            raise
 
 
-def conclude(parts: Parts, owner: OwnerId, record: InboxRecord, result: RunResult) -> None:
-    """Finish: say the end, then let the inbox record go. Winner, loser and reconciler may all do it; readers hear it once."""
-    parts.ledger.finish(owner, record, parts.announcer.ended(owner, result), state=result.state)
+def conclude(parts: Parts, owner: OwnerId, record: InboxRecord, result: RunResult, *, trying: Trying = at_once) -> None:
+    """Deliver, finish: say the end, then let the inbox record go. Winner, loser and reconciler may all do it; readers hear it once."""
+    parts.deliver(owner, result)
+    trying(parts.ledger.finish, owner, record, parts.announcer.ended(owner, result), state=result.state)
+    if result.state is State.SUCCEEDED and result.run > 1:
+        parts.store.delete([dead_key(owner, result.source_uuid)])
     inbox.remove(parts.store, owner, record)
 
 
-def bury(parts: Parts, owner: OwnerId, source: SourceId) -> None:
-    """The source was deleted: remove what came since, say `cancelled`, and let the inbox record go."""
+def bury(parts: Parts, owner: OwnerId, source: SourceId, *, trying: Trying = at_once) -> None:
+    """The source was deleted: remove what came since, say `cancelled`, and let the inbox record go. There is no result to deliver."""
     record = erase.erase(parts.store, owner, source)
     if record is not None:
-        parts.ledger.finish(owner, record, parts.announcer.cancelled(record), state=State.CANCELLED)
+        trying(parts.ledger.finish, owner, record, parts.announcer.cancelled(record), state=State.CANCELLED)
     erase.close(parts.store, owner, source)
 
 
@@ -137,29 +171,43 @@ def _claim(parts: Parts, owner: OwnerId, record: InboxRecord, fence: Fence) -> C
     return claim
 
 
-def _work(parts: Parts, owner: OwnerId, record: InboxRecord, fence: Fence, claim: Claim, heartbeat: Heartbeat) -> RunResult:
-    """The result of this attempt, not yet committed. Raises LeaseLost, Unavailable."""
+def _give_back(parts: Parts, owner: OwnerId, record: InboxRecord, fence: Fence, *, overran: bool = False) -> None:
+    """Redis may be away too. When it stays so the lease runs out, and that costs an attempt."""
+    with suppress(Unavailable):
+        Patience(min(parts.outage_seconds, _GIVE_BACK_SECONDS), time.sleep)(parts.ledger.release, owner, record, fence=fence, overran=overran)
+
+
+def _work(
+    parts: Parts, owner: OwnerId, record: InboxRecord, fence: Fence, claim: Claim, heartbeat: Heartbeat, story: Story, store: ObjectStore, patience: Patience
+) -> RunResult:
+    """The result of this attempt, not yet committed. Raises LeaseLost, Unavailable, `parts.timeouts`."""
     if claim.kind == "spent":
-        return _with_timeline(parts, owner, failed(owner, record, "crash", fence=fence, attempt=claim.attempt))
-    with scratch.folder(parts.scratch) as folder:
+        return _with_timeline(parts, owner, failed(owner, record, claim.code, fence=fence, attempt=max(1, claim.attempt - 1), spent=True))
+    with disk.refusals(), scratch.folder(parts.scratch) as folder:
         context = StageContext(
-            owner=owner, record=record, fence=fence, attempt=claim.attempt, progress=claim.progress, store=parts.store, ledger=parts.ledger,
+            owner=owner, record=record, fence=fence, attempt=claim.attempt, progress=claim.progress, store=store, story=story,
             fetcher=parts.fetcher, scratch=folder, max_bytes=parts.max_upload_bytes, heartbeat=heartbeat,
         )  # fmt: skip
-        failures: tuple[type[BaseException], ...] = (ProcessingFailed, *parts.timeouts)
+        patience.tell = context.waits_for_storage
         try:
             context.milestone("Worker lost. Starting again" if claim.lost else "Source received. Starting to processing")
             for stage, module in STAGES:
+                context.check()
+                context.stage = stage
                 started = time.perf_counter()
-                module.run(context)
+                with disk.refusals():
+                    module.run(context)
                 context.timings_ms[stage] = round((time.perf_counter() - started) * 1000, 1)
-        except failures as error:
-            code = error.code if isinstance(error, ProcessingFailed) else "timeout"
-            log.info("source %s failed: %s: %s", record.source_uuid, code, error)
-            return _failure(parts, context, code)
+        except ProcessingFailed as error:
+            log.info("source %s failed: %s: %s", record.source_uuid, error.code, error)
+            return _failure(parts, context, error.code)
+        except parts.timeouts:
+            if context.stage is Stage.EXTRACT:  # the document's own doing, which another try would only repeat
+                return _failure(parts, context, "timeout")
+            _discard(parts, context)
+            raise
         except (LeaseLost, Unavailable, SystemExit):
-            with suppress(Unavailable):
-                discard(parts.store, owner, _success(context))
+            _discard(parts, context)
             raise
         except Exception:
             log.exception("source %s failed in a way that we did not foresee", record.source_uuid)
@@ -167,9 +215,15 @@ def _work(parts: Parts, owner: OwnerId, record: InboxRecord, fence: Fence, claim
         return _with_timeline(parts, owner, _success(context))
 
 
+def _discard(parts: Parts, context: StageContext) -> None:
+    """What this attempt made; at once, since whoever waits has a reason. What stays behind is swept later."""
+    with suppress(Unavailable):
+        discard(parts.store, context.owner, _success(context))
+
+
 def _failure(parts: Parts, context: StageContext, code: str) -> RunResult:
     """What a failed attempt leaves: nothing but the result; the bytes stay, for a retry."""
-    discard(parts.store, context.owner, _success(context))
+    _discard(parts, context)
     result = failed(context.owner, context.record, code, fence=context.fence, attempt=context.attempt)
     return _with_timeline(parts, context.owner, result)
 

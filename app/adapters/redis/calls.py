@@ -15,7 +15,7 @@ from app.adapters.redis.keys import Keyspace
 from app.domain.channel import ChannelState, Registration
 from app.domain.events import Milestone, SourceAccepted, SourceProgress
 from app.domain.ids import ChannelId, Fence, OwnerId, SourceId, UploadId
-from app.domain.jobs import PROCESS_QUEUE, PROCESS_SOURCE, ProcessSource
+from app.domain.jobs import PROCESS_SOURCE, Lane, ProcessSource, lane_of
 from app.domain.layout import member, split_member
 from app.domain.results import Moment
 from app.domain.source import InboxRecord, State
@@ -40,6 +40,8 @@ class Terms:
     lease_seconds: float = 30
     grace_seconds: float = 10
     attempts: int = 3
+    turns: int = 16
+    """How many runs of one owner are handed out at once, in each lane."""
     events_ttl_seconds: int = 86400
     events_ttl_after_end_seconds: int = 3600
 
@@ -54,6 +56,10 @@ def moments(reply: list[bytes]) -> list[Moment]:
         at, attempt, what = line.decode().split(" ", 2)
         found.append(Moment(at=datetime.fromtimestamp(int(at) / 1000, UTC), attempt=int(attempt), what=what))
     return found
+
+
+def _due(name: bytes, run: bytes, lane: bytes) -> Due:
+    return Due(*split_member(name.decode()), run=int(run), lane=Lane(lane.decode()))
 
 
 def ledger_record(h: dict[bytes, bytes]) -> LedgerRecord | None:
@@ -76,8 +82,12 @@ class Calls:
     keys: Keyspace
     terms: Terms
 
-    def _job(self, owner: OwnerId, source: SourceId, run: int) -> bytes:
-        return message(PROCESS_SOURCE, PROCESS_QUEUE, ProcessSource(owner=owner, source=source, run=run))
+    def _job(self, owner: OwnerId, source: SourceId, run: int, lane: Lane) -> bytes:
+        return message(PROCESS_SOURCE, lane.queue, ProcessSource(owner=owner, source=source, run=run))
+
+    def _turns(self) -> list[str | int | bytes]:
+        """The last arguments of every script that ends a run, and so may give its turn to another."""
+        return [self.keys.prefix, self.terms.turns, _ms(self.terms.grace_seconds)]
 
     def _channel(self, owner: OwnerId, channel: ChannelId) -> list[str]:
         """The keys that live and expire together; first in every script that speaks on a channel."""
@@ -85,30 +95,32 @@ class Calls:
         return [k.channel(owner, channel), k.stream(owner, channel), k.busy(owner, channel), k.alias(channel)]
 
     def accept(self, owner: OwnerId, record: InboxRecord, receiving: UploadId | None) -> Call[bool]:
-        k, source, ws = self.keys, record.source_uuid, record.ws_uuid
+        k, source, ws, lane = self.keys, record.source_uuid, record.ws_uuid, lane_of(record)
         return Call(
             "accept",
             [
-                *self._channel(owner, ws), k.source(owner, source), k.timeline(owner, source), k.open, k.running, k.queue(PROCESS_QUEUE),
+                *self._channel(owner, ws), k.source(owner, source), k.timeline(owner, source), k.open, k.running, k.waiting(owner, lane),
                 k.receiving(owner, ws),
             ],
             [
                 member(owner, source), owner, source, record.run, ws, receiving or "", _ms(self.terms.grace_seconds), self.terms.events_ttl_seconds,
-                SourceAccepted.of(source, record.run).to_json(), self._job(owner, source, record.run), k.live(owner, ws),
+                SourceAccepted.of(source, record.run).to_json(), self._job(owner, source, record.run, lane), k.live(owner, ws), k.prefix,
+                self.terms.turns, lane,
             ],
             bool,
         )  # fmt: skip
 
     def claim(self, owner: OwnerId, record: InboxRecord, fence: Fence, worker: str, dead_worker: str) -> Call[Claim]:
-        k, source, ws = self.keys, record.source_uuid, record.ws_uuid
+        k, source, ws, lane = self.keys, record.source_uuid, record.ws_uuid, lane_of(record)
         return Call(
             "claim",
             [*self._channel(owner, ws), k.source(owner, source), k.timeline(owner, source), k.open, k.running],
             [
                 member(owner, source), owner, source, record.run, ws, fence, worker, _ms(self.terms.lease_seconds), self.terms.attempts,
-                dead_worker or "-", self.terms.events_ttl_seconds,
+                dead_worker or "-", self.terms.events_ttl_seconds, k.prefix, self.terms.turns, lane, self._job(owner, source, record.run, lane),
+                _ms(self.terms.grace_seconds),
             ],
-            lambda r: Claim(kind=r[0].decode(), attempt=int(r[1]), worker=r[2].decode(), lost=bool(r[3]), progress=int(r[4])),
+            lambda r: Claim(kind=r[0].decode(), attempt=int(r[1]), worker=r[2].decode(), lost=bool(r[3]), progress=int(r[4]), code=r[5].decode()),
         )  # fmt: skip
 
     def beat(self, owner: OwnerId, record: InboxRecord, fence: Fence, worker: str, attempt: int) -> Call[bool]:
@@ -118,19 +130,22 @@ class Calls:
             [*self._channel(owner, ws), k.source(owner, source), k.open, k.running],
             [
                 member(owner, source), owner, source, record.run, ws, fence, worker, attempt, _ms(self.terms.lease_seconds),
-                self.terms.events_ttl_seconds,
+                self.terms.events_ttl_seconds, k.prefix, lane_of(record),
             ],
             bool,
         )  # fmt: skip
 
-    def release(self, owner: OwnerId, record: InboxRecord, fence: Fence) -> Call[bool]:
+    def release(self, owner: OwnerId, record: InboxRecord, fence: Fence, *, overran: bool) -> Call[bool]:
         k, source = self.keys, record.source_uuid
         return Call(
             "release",
             [k.source(owner, source), k.timeline(owner, source), k.open, k.running],
-            [member(owner, source), record.run, fence, _ms(self.terms.grace_seconds)],
+            [member(owner, source), record.run, fence, _ms(self.terms.grace_seconds), str(int(overran))],
             bool,
         )
+
+    def defer(self, owner: OwnerId, source: SourceId, seconds: float) -> Call[bool]:
+        return Call("defer", [self.keys.source(owner, source), self.keys.open], [member(owner, source), _ms(seconds)], bool)
 
     def append(self, owner: OwnerId, record: InboxRecord, event: Milestone, fence: Fence, attempt: int, seq: int, stage: Stage | None) -> Call[bool]:
         k, source, ws = self.keys, record.source_uuid, record.ws_uuid
@@ -157,7 +172,7 @@ class Calls:
             [*self._channel(owner, ws), k.source(owner, source), k.timeline(owner, source), k.open, k.running, k.progress(owner, ws)],
             [
                 member(owner, source), owner, source, record.run, ws, state, event.to_json(), self.terms.events_ttl_after_end_seconds,
-                k.live(owner, ws),
+                k.live(owner, ws), *self._turns(),
             ],
             bool,
         )  # fmt: skip
@@ -167,9 +182,12 @@ class Calls:
         return Call(
             "forget",
             [k.source(owner, source), k.timeline(owner, source), k.open, k.running],
-            [member(owner, source), owner, source, self.terms.events_ttl_after_end_seconds, *self._channel(owner, unnamed), k.progress(owner, unnamed)],
+            [
+                member(owner, source), owner, source, self.terms.events_ttl_after_end_seconds, *self._channel(owner, unnamed),
+                k.progress(owner, unnamed), *self._turns(),
+            ],
             lambda _: None,
-        )
+        )  # fmt: skip
 
     def timeline(self, owner: OwnerId, source: SourceId, run: int) -> Call[list[Moment]]:
         return Call("timeline", [self.keys.source(owner, source), self.keys.timeline(owner, source)], [run], moments)
@@ -178,17 +196,35 @@ class Calls:
         k = self.keys
         return Call(
             "requeue",
-            [k.source(due.owner, due.source), k.open, k.running, k.queue(PROCESS_QUEUE)],
-            [member(due.owner, due.source), due.run, _ms(self.terms.grace_seconds), self._job(due.owner, due.source, due.run), dead_worker],
+            [k.source(due.owner, due.source), k.open, k.running],
+            [
+                member(due.owner, due.source), due.run, _ms(self.terms.grace_seconds), self._job(due.owner, due.source, due.run, due.lane),
+                dead_worker, k.prefix, due.owner, due.source, self.terms.turns, due.lane,
+            ],
             bool,
-        )
+        )  # fmt: skip
 
     def due(self, limit: int) -> Call[list[Due]]:
         def parse(reply: list[bytes]) -> list[Due]:
-            pairs = zip(reply[::2], reply[1::2], strict=True)
-            return [Due(*split_member(name.decode()), run=int(run)) for name, run in pairs]
+            return [_due(*one) for one in zip(*[iter(reply)] * 3, strict=True)]
 
         return Call("due", [self.keys.open], [limit, self.keys.sources], parse)
+
+    def running(self) -> Call[list[tuple[Due, str]]]:
+        def parse(reply: list[bytes]) -> list[tuple[Due, str]]:
+            found = []
+            for name, held, lane in zip(*[iter(reply)] * 3, strict=True):
+                run, _, worker = held.partition(b" ")
+                found.append((_due(name, run, lane), worker.decode()))
+            return found
+
+        return Call("running", [self.keys.running], [self.keys.sources], parse)
+
+    def position(self, owner: OwnerId, source: SourceId) -> Call[int | None]:
+        return Call("position", [self.keys.source(owner, source)], [owner, source, self.keys.prefix], lambda r: int(r) or None)
+
+    def wake(self, owner: OwnerId, lane: Lane) -> Call[int]:
+        return Call("wake", [self.keys.turns(owner, lane)], [owner, lane, self.terms.turns, _ms(self.terms.grace_seconds), self.keys.prefix], int)
 
     def lead(self, name: str, seconds: int) -> Call[bool]:
         return Call("lead", [self.keys.leader], [name, _ms(seconds)], bool)

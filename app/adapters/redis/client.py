@@ -54,7 +54,7 @@ def connect_async(location: RedisLocation) -> AsyncRedis:
 def script(name: str) -> str:
     """The text of a script, behind the functions that all of them share."""
     folder = files("app.adapters.redis") / "lua"
-    return (folder / "_append.lua").read_text() + (folder / f"{name}.lua").read_text()
+    return "".join((folder / f"{part}.lua").read_text() for part in ("_append", "_turns", name))
 
 
 @contextmanager

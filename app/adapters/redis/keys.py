@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from app.domain.ids import ChannelId, OwnerId, SourceId
+from app.domain.jobs import Lane
 from app.domain.layout import member
 
 
@@ -33,9 +34,27 @@ class Keyspace:
     def running(self) -> str:
         return f"{self.prefix}running"
 
+    def turns(self, owner: OwnerId, lane: Lane) -> str:
+        return f"{self.prefix}turns:{owner}~{lane}"
+
+    def waiting(self, owner: OwnerId, lane: Lane) -> str:
+        return f"{self.prefix}waiting:{owner}~{lane}"
+
+    @property
+    def queueing(self) -> str:
+        return f"{self.prefix}queueing"
+
+    @property
+    def sent(self) -> str:
+        return f"{self.prefix}sent"
+
     @property
     def leader(self) -> str:
         return f"{self.prefix}leader"
+
+    @property
+    def fleet(self) -> str:
+        return f"{self.prefix}fleet"
 
     @property
     def ping(self) -> str:

@@ -14,7 +14,7 @@ from app.adapters.redis.client import script, unavailable
 from app.domain.channel import ChannelState, Registration
 from app.domain.events import Milestone, SourceProgress, SourceReceiving
 from app.domain.ids import ChannelId, Fence, OwnerId, SourceId, UploadId
-from app.domain.layout import split_member
+from app.domain.jobs import Lane
 from app.domain.results import Moment
 from app.domain.source import InboxRecord, State
 from app.domain.stages import Stage
@@ -47,8 +47,11 @@ class RedisLedger:
     def beat(self, owner: OwnerId, record: InboxRecord, *, fence: Fence, worker: str, attempt: int) -> bool:
         return self._run(self._calls.beat(owner, record, fence, worker, attempt))
 
-    def release(self, owner: OwnerId, record: InboxRecord, *, fence: Fence) -> bool:
-        return self._run(self._calls.release(owner, record, fence))
+    def release(self, owner: OwnerId, record: InboxRecord, *, fence: Fence, overran: bool = False) -> bool:
+        return self._run(self._calls.release(owner, record, fence, overran=overran))
+
+    def defer(self, owner: OwnerId, source: SourceId, *, seconds: float) -> bool:
+        return self._run(self._calls.defer(owner, source, seconds))
 
     def append(self, owner: OwnerId, record: InboxRecord, event: Milestone, *, fence: Fence, attempt: int, seq: int, stage: Stage | None) -> bool:
         return self._run(self._calls.append(owner, record, event, fence, attempt, seq, stage))
@@ -66,16 +69,19 @@ class RedisLedger:
         return self._run(self._calls.due(limit))
 
     def running(self) -> list[tuple[Due, str]]:
-        with unavailable():
-            reply = cast("dict[bytes, bytes]", self._redis.hgetall(self._calls.keys.running))
-        found = []
-        for name, value in reply.items():
-            run, _, worker = value.decode().partition(" ")
-            found.append((Due(*split_member(name.decode()), run=int(run)), worker))
-        return found
+        return self._run(self._calls.running())
 
     def requeue(self, due: Due, *, dead_worker: str = "") -> bool:
         return self._run(self._calls.requeue(due, dead_worker))
+
+    def queueing(self) -> list[tuple[OwnerId, Lane]]:
+        with unavailable():
+            names = cast("set[bytes]", self._redis.smembers(self._calls.keys.queueing))
+        found = (name.decode().partition("~") for name in sorted(names))
+        return [(OwnerId(owner), Lane(lane)) for owner, _, lane in found]
+
+    def wake(self, owner: OwnerId, lane: Lane) -> int:
+        return self._run(self._calls.wake(owner, lane))
 
     def record(self, owner: OwnerId, source: SourceId) -> LedgerRecord | None:
         with unavailable():
@@ -121,6 +127,9 @@ class AsyncRedisLedger:
     async def record(self, owner: OwnerId, source: SourceId) -> LedgerRecord | None:
         h = await self._ask(lambda: self._redis.hgetall(self._calls.keys.source(owner, source)))
         return ledger_record(h)
+
+    async def position(self, owner: OwnerId, source: SourceId) -> int | None:
+        return await self._run(self._calls.position(owner, source))
 
     async def timeline(self, owner: OwnerId, source: SourceId, run: int) -> list[Moment]:
         return await self._run(self._calls.timeline(owner, source, run))

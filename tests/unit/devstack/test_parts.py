@@ -105,6 +105,14 @@ def test_workers_stop_softly_and_no_two_have_one_name(plan):
     assert len({worker.argv[worker.argv.index("-n") + 1] for worker in workers}) == 2
 
 
+@pytest.mark.parametrize(("workers", "lanes"), [("1", ["all"]), ("2", ["fast", "all"]), ("4", ["fast", "all", "all", "all"])])
+def test_one_of_several_workers_is_for_the_fast_lane_alone(plan, workers, lanes):
+    made = every(plan(HEADRACE_WORKERS=workers))
+    named = {"fast": "headrace.fast", "all": "headrace.fast,headrace.slow,headrace.bulk"}
+    taken = [made[name].argv[made[name].argv.index("-Q") + 1] for name in sorted(made) if name.startswith("worker")]
+    assert taken == [named[lane] for lane in lanes]
+
+
 def test_api_processes_share_the_socket_and_not_the_metrics_port(plan):
     made = plan(HEADRACE_API_PROCESSES="2")
     api1, api2 = every(made)["api1"], every(made)["api2"]

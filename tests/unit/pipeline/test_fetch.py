@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 import pytest
 
 from app.adapters.memory import MemoryObjectStore
-from app.domain.errors import ProcessingFailed, Unavailable
+from app.domain.errors import ProcessingFailed
 from app.domain.ids import ChannelId, SourceId, UploadId, new_fence, owner_id
 from app.domain.layout import object_key
 from app.domain.source import InboxRecord
@@ -29,10 +28,10 @@ class Alive:
 
 
 class Told:
-    def append(self, *_: object, **__: object) -> bool:
-        return True
+    def tell(self, *_: object) -> None:
+        pass
 
-    progress = append
+    progress = tell
 
 
 class OneAnswer:
@@ -43,7 +42,7 @@ class OneAnswer:
         self.filename = filename
 
     @contextmanager
-    def fetch(self, url: str, *, max_bytes: int) -> Iterator[Fetched]:
+    def fetch(self, url: str, *, max_bytes: int, check: Any = None) -> Iterator[Fetched]:
         def body() -> Iterator[bytes]:
             for chunk in self.chunks:
                 if isinstance(chunk, Exception):
@@ -58,7 +57,7 @@ def context(tmp_path: Path, store: MemoryObjectStore, *, url: str | None = None,
         source_uuid=SourceId("s"), ws_uuid=ChannelId("w"), upload=UploadId("u"), digest="d", url=url, base_url="http://here", **{"filename": "a.txt", **more}
     )
     return StageContext(
-        owner=OWNER, record=record, fence=new_fence(), attempt=1, progress=0, store=store, ledger=Told(), fetcher=fetcher, scratch=tmp_path,
+        owner=OWNER, record=record, fence=new_fence(), attempt=1, progress=0, store=store, story=Told(), fetcher=fetcher, scratch=tmp_path,
         max_bytes=1 << 30, heartbeat=Alive(),
     )  # fmt: skip
 
@@ -116,9 +115,3 @@ def test_an_import_that_breaks_off_leaves_no_object(tmp_path: Path, store: Memor
     with pytest.raises(ProcessingFailed, match="could not be fetched"):
         fetch.run(context(tmp_path, store, url="http://there/", fetcher=OneAnswer(b"x" * before, ProcessingFailed("fetch_failed"))))
     assert store.keys("objects/") == []
-
-
-def test_a_full_disk_is_an_outage_and_no_failure_of_the_source(tmp_path: Path, store: MemoryObjectStore) -> None:
-    full = OSError(errno.ENOSPC, "No space left on device")
-    with pytest.raises(Unavailable):
-        fetch.run(context(tmp_path, store, url="http://there/", fetcher=OneAnswer(b"x", full)))

@@ -27,10 +27,10 @@ async def paid(house):
 
 async def test_what_was_accepted_while_redis_was_away_is_enqueued_when_it_is_back(house):
     house.ledger.away = True
-    records = [house.stage(a_record(f"s-{number}")) for number in range(40)]
+    records = [house.stage(a_record(f"s-{number}")) for number in range(house.ledger.memory.terms.turns)]
     for record in records:
         await house.accept(ADA, record)
-    assert (len(house.owed), house.ledger.memory.enqueued) == (40, [])
+    assert (len(house.owed), house.ledger.memory.enqueued) == (len(records), [])
     house.ledger.away = False
     await paid(house)
     assert sorted(due.source for due in house.ledger.memory.enqueued) == sorted(record.source_uuid for record in records)

@@ -48,6 +48,18 @@ async def test_a_source_at_work_is_shown_as_such_while_redis_knows(house):
     assert (await house.sources.show(ADA, SOURCE)).state is State.ACCEPTED
 
 
+async def test_who_waits_is_told_its_place_and_who_works_or_is_unknown_is_not(house):
+    for name in (SOURCE, "s-2"):
+        await house.accept(ADA, house.stage(a_record(name)))
+    assert [(await house.sources.show(ADA, name)).queued for name in (SOURCE, "s-2")] == [1, 2]
+    house.ledger._sync.claim(ADA, a_record(), fence="f", worker="w")
+    assert (await house.sources.show(ADA, SOURCE)).queued is None
+    house.ledger.memory.wipe()
+    assert (await house.sources.show(ADA, "s-2")).queued is None
+    house.ledger.away = True
+    assert (await house.sources.show(ADA, "s-2")).queued is None
+
+
 @pytest.mark.parametrize("make", [a_success, a_failure])
 @pytest.mark.parametrize("announced", [False, True])
 async def test_a_source_that_ended_is_shown_from_its_result_also_while_its_end_is_unsaid(house, make, announced):

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import errno
 from typing import BinaryIO
 
 from app.domain import filename
-from app.domain.errors import ObjectNotFound, ProcessingFailed, Unavailable
+from app.domain.errors import ObjectNotFound, ProcessingFailed
 from app.domain.ids import new_upload
 from app.domain.layout import object_key
 from app.domain.policy import PART_BYTES, part_bytes
@@ -18,17 +17,13 @@ from worker.pipeline.context import StageContext
 
 def run(context: StageContext) -> None:
     """Raises ProcessingFailed: empty, too_large, and what a Fetcher raises."""
-    try:
-        if context.record.url is not None:
-            context.milestone("Fetching the URL", Stage.FETCH)
-            with context.fetcher.fetch(context.record.url, max_bytes=min(context.max_bytes, context.record.max_bytes or context.max_bytes)) as fetched:
-                _import(context, fetched)
-        else:
-            _download(context)
-    except OSError as error:
-        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-            raise Unavailable("scratch_full", "no space left for reading the document") from error
-        raise
+    if context.record.url is not None:
+        context.milestone("Fetching the URL", Stage.FETCH)
+        most = min(context.max_bytes, context.record.max_bytes or context.max_bytes)
+        with context.fetcher.fetch(context.record.url, max_bytes=most, check=context.check) as fetched:
+            _import(context, fetched)
+    else:
+        _download(context)
     found = context.found
     found.artifacts["original"] = Artifact(key=found.object_key, size=found.size, media_type="application/octet-stream", filename=found.filename)
     if found.size == 0:
@@ -83,6 +78,7 @@ class _Import:
         size = 0
         try:
             for chunk in fetched.chunks:
+                context.check()
                 file.write(chunk)
                 size += len(chunk)
                 self._buffer += chunk

@@ -1,11 +1,12 @@
--- Open runs whose grace or lease is over: {member, run, member, run, …}.
+-- Open runs whose grace or lease is over: {member, run, lane, member, run, lane, …}.
 -- KEYS open  ARGV limit, prefix of source keys
 local out = {}
 for _, member in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, ARGV[1])) do
-  local run = redis.call('HGET', ARGV[2] .. member, 'run')
-  if run then
+  local h = redis.call('HMGET', ARGV[2] .. member, 'run', 'lane')
+  if h[1] then
     out[#out + 1] = member
-    out[#out + 1] = run
+    out[#out + 1] = h[1]
+    out[#out + 1] = h[2] or 'slow'
   else
     redis.call('ZREM', KEYS[1], member)
   end
