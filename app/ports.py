@@ -35,6 +35,12 @@ class ObjectStat:
     modified: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Listed:
+    key: str
+    modified: datetime
+
+
 class Transfer(Protocol):
     """Bytes on their way into one object, in numbered parts. The object does not exist before `complete`."""
 
@@ -89,6 +95,12 @@ class ObjectStore(Protocol):
 
     def keys(self, prefix: str, *, after: str = "", limit: int = 1000) -> list[str]:
         """Whole keys of all objects below `prefix` at any depth, in ascending byte order, after the key `after`."""
+
+    def listing(self, prefix: str, *, after: str = "", limit: int = 1000) -> list[Listed]:
+        """As `keys`, each with the time of its last write by the store's clock. An object that goes meanwhile may be left out; empty: there are no more."""
+
+    def drop_abandoned(self, before: datetime) -> int:
+        """Remove what is left of transfers to which nothing came since `before`; how many. They can no longer be completed. Costs what is under way."""
 
     def delete(self, keys: Sequence[str]) -> None:
         """Remove objects; those that are not there count as removed. Any number."""
@@ -158,10 +170,11 @@ class Ledger(Protocol):
     moment: every method copes with a record that is not there. Raises Unavailable when Redis does not answer in time.
     """
 
-    def accept(self, owner: OwnerId, record: InboxRecord, *, receiving: UploadId | None = None) -> bool:
+    def accept(self, owner: OwnerId, record: InboxRecord, *, receiving: UploadId | None = None, again: bool = False) -> bool:
         """Open the run: record and first event at once, and the Celery message if its owner has a turn left in the lane; else it waits for one.
 
-        False when the ledger has this run (or a later one) already.
+        False when the ledger has this run (or a later one) already. `again`: from the inbox, after a wipe; the bare name then goes back to the
+        owner, from whoever registered it after the acceptance.
         """
 
     def claim(self, owner: OwnerId, record: InboxRecord, *, fence: Fence, worker: str, dead_worker: str = "") -> Claim:
@@ -215,6 +228,18 @@ class Ledger(Protocol):
     def wake(self, owner: OwnerId, lane: Lane) -> int:
         """Give the turns that are left to the owner's runs that wait; how many. Every end does so; this is for the end that was lost."""
 
+    def unopened(self, sources: Sequence[tuple[OwnerId, SourceId]]) -> list[tuple[OwnerId, SourceId]]:
+        """Of these, those of which no run is open here. Some hundreds at once."""
+
+    def begin_scan(self, token: str) -> None:
+        """The inbox is being looked through from now on, by whoever has the token."""
+
+    def end_scan(self, token: str) -> None:
+        """It was looked through: what is open is open here. Changes nothing when the ledger was wiped since, or another scan has begun."""
+
+    def is_whole(self) -> bool:
+        """Whether the inbox was looked through since the ledger was empty: what is not known here is then not open."""
+
     def forget(self, owner: OwnerId, source: SourceId) -> None:
         """Drop the source's record and timeline (it was deleted)."""
 
@@ -236,6 +261,9 @@ class Channels(Protocol):
 
     async def restore(self, owner: OwnerId, channel: ChannelId) -> None:
         """Give the bare name back to whom the store says it belongs, and open the channel."""
+
+    async def is_whole(self) -> bool:
+        """As Ledger.is_whole: no bare name of an open source is missing here."""
 
     async def resolve(self, channel: ChannelId) -> OwnerId | None:
         """The owner of the bare name, or None."""

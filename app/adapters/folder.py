@@ -33,7 +33,7 @@ from app.adapters.folder_transfer import FolderTransfer, disk_refusals, write_at
 from app.adapters.object_key import checked_limit, checked_prefix
 from app.adapters.parts import Parts
 from app.domain.errors import ObjectNotFound, StoreUnfit, Unavailable
-from app.ports import ObjectStat
+from app.ports import Listed, ObjectStat
 
 _TEMP: Final = "+tmp"
 _SWEPT_SECONDS: Final = 24 * 3600
@@ -54,7 +54,7 @@ class FolderObjectStore:
             self._temp.mkdir(mode=0o700, parents=True, exist_ok=True)
             for folder in made:
                 durable.sync_folder(folder.parent)
-            self._sweep()
+            self._sweep(time.time() - _SWEPT_SECONDS)
         except OSError as error:
             raise StoreUnfit(detail=f"the folder {self._root} cannot hold objects: {error.strerror}") from error
 
@@ -119,6 +119,18 @@ class FolderObjectStore:
         with disk_refusals():
             keys = keys_below(folder, after.removeprefix(prefix))
             return [prefix + key for key in islice(keys, checked_limit(limit))] or self._nothing()
+
+    def listing(self, prefix: str, *, after: str = "", limit: int = 1000) -> list[Listed]:
+        while page := self.keys(prefix, after=after, limit=limit):
+            seen = ((key, self.stat(key)) for key in page)
+            if found := [Listed(key, stat.modified) for key, stat in seen if stat]:
+                return found
+            after = page[-1]  # all of them have gone meanwhile
+        return []
+
+    def drop_abandoned(self, before: datetime) -> int:
+        with disk_refusals():
+            return self._sweep(before.timestamp())
 
     def delete(self, keys: Sequence[str]) -> None:
         entries = [place_of(self._root, key) for key in keys]
@@ -248,13 +260,16 @@ class FolderObjectStore:
             folder = folder.parent
         return folder
 
-    def _sweep(self) -> None:
-        """Never what is younger than a day: another process may be writing it."""
+    def _sweep(self, before: float) -> int:
+        """Remove temporary files to which nothing was written since. What is younger than a day may be another process' who is writing it."""
+        removed = 0
         with os.scandir(self._temp) as entries:
             for entry in entries:
                 with contextlib.suppress(FileNotFoundError):
-                    if entry.stat(follow_symlinks=False).st_mtime < time.time() - _SWEPT_SECONDS:
+                    if entry.stat(follow_symlinks=False).st_mtime < before:
                         _remove(Path(entry.path))
+                        removed += 1
+        return removed
 
 
 def _behind(entry: Path) -> Path | None:

@@ -11,13 +11,14 @@ from app.adapters.create_only import prove
 from app.adapters.object_key import checked_key, checked_limit, checked_prefix, checked_type
 from app.adapters.parts import Parts
 from app.domain.errors import ObjectNotFound, Unavailable
-from app.ports import ObjectStat
+from app.ports import Listed, ObjectStat
 
 
 class MemoryObjectStore:
     def __init__(self) -> None:
         self._objects: dict[str, tuple[bytes, ObjectStat]] = {}
         self._lock = threading.Lock()
+        self._under_way: set[_MemoryTransfer] = set()
 
     def put(self, key: str, body: bytes | bytearray | memoryview, *, media_type: str = "application/octet-stream") -> None:
         checked_key(key)
@@ -32,7 +33,9 @@ class MemoryObjectStore:
             return self._objects.setdefault(key, made) is made
 
     def start(self, key: str, *, part_bytes: int, media_type: str = "application/octet-stream") -> _MemoryTransfer:
-        return _MemoryTransfer(self, checked_key(key), part_bytes, checked_type(media_type))
+        transfer = _MemoryTransfer(self, checked_key(key), part_bytes, checked_type(media_type))
+        self._under_way.add(transfer)
+        return transfer
 
     def get(self, key: str) -> bytes:
         try:
@@ -55,6 +58,19 @@ class MemoryObjectStore:
 
     def keys(self, prefix: str, *, after: str = "", limit: int = 1000) -> list[str]:
         return sorted(key for key in self._below(prefix) if key > after)[: checked_limit(limit)]
+
+    def listing(self, prefix: str, *, after: str = "", limit: int = 1000) -> list[Listed]:
+        found = ((key, self._objects.get(key)) for key in self.keys(prefix, after=after, limit=limit))
+        return [Listed(key, there[1].modified) for key, there in found if there]
+
+    def drop_abandoned(self, before: datetime) -> int:
+        abandoned = [transfer for transfer in self._under_way if transfer.touched < before]
+        for transfer in abandoned:
+            transfer.abort()
+        return len(abandoned)
+
+    def ended(self, transfer: _MemoryTransfer) -> None:
+        self._under_way.discard(transfer)
 
     def delete(self, keys: Sequence[str]) -> None:
         for key in keys:
@@ -83,20 +99,24 @@ class _MemoryTransfer:
     def __init__(self, store: MemoryObjectStore, key: str, part_bytes: int, media_type: str) -> None:
         self._store, self._key, self._media_type = store, key, media_type
         self._parts: Parts[bytes] | None = Parts(part_bytes)
+        self.touched = datetime.now(UTC)
         self._done = False
 
     def put_part(self, number: int, body: bytes | bytearray | memoryview) -> None:
         parts = self._open()
         parts.check(number, len(body))
         parts.add(number, len(body), bytes(body))
+        self.touched = datetime.now(UTC)
 
     def complete(self) -> None:
         if not self._done:
             self._store.put(self._key, b"".join(self._open().in_order()), media_type=self._media_type)
             self._done = True
+            self._store.ended(self)
 
     def abort(self) -> None:
         self._parts = None
+        self._store.ended(self)
 
     def _open(self) -> Parts[bytes]:
         if self._parts is None:

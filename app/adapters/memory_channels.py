@@ -72,6 +72,9 @@ class AsyncMemoryLedger:
         found.open = True
         return found
 
+    async def is_whole(self) -> bool:
+        return self._sync.is_whole()
+
     async def resolve(self, channel: ChannelId) -> OwnerId | None:
         return self._state.aliases.get(channel)
 

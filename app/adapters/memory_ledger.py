@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
@@ -51,6 +52,7 @@ class _Run:
 
 @dataclass
 class MemoryChannel:
+    began: datetime = _NEVER
     epoch: str = field(default_factory=lambda: uuid.uuid4().hex)
     stream: list[bytes] = field(default_factory=list)
     first: int = 1
@@ -97,10 +99,11 @@ class MemoryState:
         self.tickets: dict[str, tuple[OwnerId, ChannelId, datetime]] = {}
         self.enqueued: list[Due] = []
         self.turns = MemoryTurns(self.terms.turns, self.hand_out)
+        self.scan_token, self.whole = "", False
         self.leader: tuple[str, datetime] = ("", _NEVER)
 
     def channel(self, owner: OwnerId, name: ChannelId) -> MemoryChannel:
-        return self.channels.setdefault((owner, name), MemoryChannel())
+        return self.channels.setdefault((owner, name), MemoryChannel(began=self.clock()))
 
     def known(self, owner: OwnerId, source: SourceId) -> int:
         run = self.runs.get((owner, source))
@@ -165,7 +168,7 @@ class MemoryLedger:
     def __init__(self, state: MemoryState) -> None:
         self._state = state
 
-    def accept(self, owner: OwnerId, record: InboxRecord, *, receiving: UploadId | None = None) -> bool:
+    def accept(self, owner: OwnerId, record: InboxRecord, *, receiving: UploadId | None = None, again: bool = False) -> bool:
         s = self._state
         with s.lock:
             if receiving is not None:
@@ -181,7 +184,9 @@ class MemoryLedger:
             elif missed is not None:
                 s.turns.end(owner, missed.lane, record.source_uuid)
             s.turns.wake(owner, run.lane)
-            s.aliases.setdefault(record.ws_uuid, owner)
+            holder = s.aliases.get(record.ws_uuid)
+            if holder is None or (again and holder != owner and s.channel(holder, record.ws_uuid).began > record.accepted_at):
+                s.aliases[record.ws_uuid] = owner
             s.tell(owner, record, SourceAccepted.of(record.source_uuid, record.run), 0, 0)
             return True
 
@@ -320,6 +325,19 @@ class MemoryLedger:
                 return False
             s.enqueued.append(run.due_of(due.owner, due.source))
             return True
+
+    def unopened(self, sources: Sequence[tuple[OwnerId, SourceId]]) -> list[tuple[OwnerId, SourceId]]:
+        runs = self._state.runs
+        return [source for source in sources if source not in runs or runs[source].public.state.is_terminal]
+
+    def begin_scan(self, token: str) -> None:
+        self._state.scan_token = token
+
+    def end_scan(self, token: str) -> None:
+        self._state.whole = self._state.whole or (token == self._state.scan_token)
+
+    def is_whole(self) -> bool:
+        return self._state.whole
 
     def queueing(self) -> list[tuple[OwnerId, Lane]]:
         with self._state.lock:

@@ -6,6 +6,7 @@ import contextlib
 import random
 import time
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,12 +18,13 @@ from obstore.store import S3Store
 
 from app.adapters.create_only import prove
 from app.adapters.object_key import checked_key, checked_limit, checked_prefix, checked_type
+from app.adapters.s3_abandoned import drop_abandoned
 from app.adapters.s3_client import BotoClients, Runtime, S3Location, boto_session, obstore_client
 from app.adapters.s3_refusal import refusal, s3_refusals
 from app.adapters.s3_transfer import S3Transfer
 from app.domain.errors import ObjectNotFound, StoreUnfit, Unavailable
 from app.domain.filename import attachment
-from app.ports import ObjectStat
+from app.ports import Listed, ObjectStat
 
 _LINK_LIMIT_SECONDS: Final = 7 * 86400
 _CONFLICTS: Final = 5
@@ -119,14 +121,20 @@ class S3ObjectStore:
         return found[:limit]
 
     def keys(self, prefix: str, *, after: str = "", limit: int = 1000) -> list[str]:
+        return [one.key for one in self.listing(prefix, after=after, limit=limit)]
+
+    def listing(self, prefix: str, *, after: str = "", limit: int = 1000) -> list[Listed]:
         below = self._base + checked_prefix(prefix)
-        found: list[str] = []
+        found: list[Listed] = []
         with s3_refusals():
             for page in obstore.list(self._obstore, below or None, offset=self._base + after if after else None, chunk_size=checked_limit(limit)):
-                found += [one["path"].removeprefix(self._base) for one in page]
+                found += [Listed(one["path"].removeprefix(self._base), one["last_modified"]) for one in page]
                 if len(found) >= limit:
                     break
         return found[:limit]
+
+    def drop_abandoned(self, before: datetime) -> int:
+        return drop_abandoned(self._boto.control(), self._bucket, self._base, before)
 
     def delete(self, keys: Sequence[str]) -> None:
         paths = [self._path(key) for key in keys]

@@ -165,7 +165,7 @@ async def show_source(
 
 @router.delete("/{source}", status_code=204)
 async def delete_source(source: str, deleter: Deleter, services: TheServices) -> None:
-    """Remove a source for good, whatever state it is in. Its id is not used again."""
+    """Remove a source for good, whatever state it is in. Its id is not used again for a long time."""
     await services.sources.delete(deleter.owner, source_id(source, "id"))
 
 

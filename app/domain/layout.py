@@ -8,6 +8,7 @@
     channels/<ws-uuid>/<owner>/<source>          who may hear what, after a wipe
     dead/<owner>/<source>                        perhaps a dead letter: the result of its latest run says so
     headrace.json                                layout version and deployment
+    sweep.json                                   where the daily sweep of what nobody needs is
 
 `~` and `/` are outside the alphabet of ids (domain/ids.py), so every key reads back without doubt.
 """
@@ -18,6 +19,7 @@ from app.domain.ids import ChannelId, Fence, OwnerId, SourceId, UploadId
 
 LAYOUT_VERSION = 1
 DEPLOYMENT = "headrace.json"
+SWEEP = "sweep.json"
 INBOX = "inbox/"
 OBJECTS = "objects/"
 SOURCES = "sources/"

@@ -27,6 +27,10 @@ def read(store: ObjectStore, owner: OwnerId, source: SourceId) -> InboxRecord | 
         return None
 
 
+def is_open(store: ObjectStore, owner: OwnerId, source: SourceId) -> bool:
+    return store.stat(inbox_key(owner, source)) is not None
+
+
 def remove(store: ObjectStore, owner: OwnerId, record: InboxRecord) -> None:
     """The last step of a run. Another run's record, which may have come since, is left alone."""
     if _is_there(store, owner, record):
@@ -50,10 +54,6 @@ def sources_of(store: ObjectStore, owner: OwnerId) -> Iterator[SourceId]:
         after = names[-1]
 
 
-def sources(store: ObjectStore) -> Iterator[tuple[OwnerId, SourceId]]:
-    """Everything in the inbox, by pages. Costs what is open, not what is stored."""
-    after = ""
-    while names := store.names(INBOX, after=after):
-        for name in names:
-            yield split_member(name)
-        after = names[-1]
+def page(store: ObjectStore, *, after: str, limit: int) -> list[str]:
+    """Names in the inbox (domain/layout.split_member reads them), after one of them. Costs what is open, not what is stored."""
+    return store.names(INBOX, after=after, limit=limit)

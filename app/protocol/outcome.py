@@ -6,9 +6,11 @@ from dataclasses import dataclass
 
 from app.domain.errors import ObjectNotFound
 from app.domain.ids import OwnerId, SourceId
-from app.domain.layout import result_key, runs_prefix, source_prefix, tombstone_key
+from app.domain.layout import result_key, source_prefix, tombstone_key
 from app.domain.results import RunResult
 from app.ports import ObjectStore
+
+_PAGE = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,14 +21,16 @@ class Outcome:
 
 
 def outcome(store: ObjectStore, owner: OwnerId, source: SourceId) -> Outcome:
-    """One listing for a source that has no past, which is the usual one; three requests and more for others."""
-    below = store.names(source_prefix(owner, source))
-    if "deleted" in below:
-        return Outcome(deleted=True)
-    if "runs/" not in below:
-        return Outcome()
-    runs = sorted((int(name.rstrip("/")) for name in store.names(runs_prefix(owner, source))), reverse=True)
-    for run in runs:
+    """One listing, and one request more for a source that has ended; a listing more for each 1,000 things that its runs left."""
+    prefix, after, runs = source_prefix(owner, source), "", []
+    while keys := store.keys(prefix, after=after, limit=_PAGE):
+        if tombstone_key(owner, source) in keys:
+            return Outcome(deleted=True)
+        runs += [int(key.split("/")[-2]) for key in keys if key.endswith("/result.json")]
+        if len(keys) < _PAGE:
+            break
+        after = keys[-1]
+    for run in sorted(runs, reverse=True):
         found = result(store, owner, source, run)
         if found is not None:
             return Outcome(result=found)

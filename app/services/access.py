@@ -90,6 +90,7 @@ class Access:
         if await self.channels.state(owner, channel) is not None:
             return
         if not registered and owner not in await self.offload(self._owners, channel):
+            await self._require_whole()
             raise NotFound(detail="no such channel")
         await self.register(owner, channel, explicit=False)
 
@@ -99,10 +100,16 @@ class Access:
         if owner is None:
             before = await self.offload(self._owners, channel)
             if not before:
+                await self._require_whole()
                 raise NotFound(detail="no such channel")
             owner = before[0]
             await self.channels.restore(owner, channel)
         return owner
+
+    async def _require_whole(self) -> None:
+        """Nobody can say that a name is unknown before the inbox was looked through: the store has markers of what was read, not of what waits."""
+        if not await self.channels.is_whole():
+            raise Unavailable("recovering", "Redis was emptied, and is being filled again from the store")
 
     def _owners(self, channel: ChannelId) -> list[OwnerId]:
         return [OwnerId(name.rstrip("/")) for name in self.store.names(channel_prefix(channel), limit=100)]

@@ -9,14 +9,14 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 
 from app.domain.errors import NotFound, Unavailable
 from app.domain.ids import OwnerId, SourceId
-from app.domain.layout import sources_prefix
 from app.domain.results import Moment, RunResult
 from app.domain.source import InboxRecord, State
 from app.ports import AsyncLedger, LedgerRecord, ObjectStore
-from app.protocol import erase, inbox
+from app.protocol import catalogue, erase, inbox
 from app.protocol.announce import Announcer
 from app.protocol.outcome import Outcome, outcome, result
 from app.services.offload import Offload
@@ -73,7 +73,7 @@ class Sources:
 
     async def page(self, owner: OwnerId, *, after: str, limit: int) -> tuple[list[View], str | None]:
         """Up to `limit` (1 to 100) sources after the id `after`, in a fixed order; and where the next page begins."""
-        ids = await self.offload(self._ids, owner, after, limit + 1)
+        ids = await self.offload(partial(catalogue.ids, self.store, owner, after=after, limit=limit + 1))
         looks = await asyncio.gather(*(self.offload(self._look, owner, source) for source in ids[:limit]))
         views = [_view(source, *look) for source, look in zip(ids, looks, strict=False)]
         return [view for view in views if view is not None], ids[limit - 1] if len(ids) > limit else None
@@ -99,13 +99,6 @@ class Sources:
 
     def _look(self, owner: OwnerId, source: SourceId) -> tuple[InboxRecord | None, Outcome]:
         return inbox.read(self.store, owner, source), outcome(self.store, owner, source)
-
-    def _ids(self, owner: OwnerId, after: str, limit: int) -> list[SourceId]:
-        """Ids of those that ended or are deleted and those in the inbox, as the store orders the folders of the former: `a-b/` before `a/`."""
-        start = f"{after}/" if after else ""
-        folders = set(self.store.names(sources_prefix(owner), after=start, limit=limit))
-        folders |= {folder for folder in (f"{source}/" for source in inbox.sources_of(self.store, owner)) if folder > start}
-        return [SourceId(folder.removesuffix("/")) for folder in sorted(folders)[:limit]]
 
     def _has_anything(self, owner: OwnerId, source: SourceId) -> bool:
         """A source that was deleted has something left when the deletion was cut short: then it is taken up again."""

@@ -1,4 +1,4 @@
-"""What Prometheus sees of an API process. Labels are from closed sets only."""
+"""What Prometheus sees of an API process, and of the reconciler. Labels are from closed sets only."""
 
 from __future__ import annotations
 
@@ -29,6 +29,9 @@ DELIVERY_SECONDS = Histogram(
     "From an event's `at` to when a reader took it from the live link",
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1, 5),
 )
+RECONCILED = Counter("headrace_reconciled_total", "What the reconciler found open and did something about", ["what"])
+SWEPT = Counter("headrace_swept_total", "What the daily sweep removed", ["what"])
+SWEEP_FINISHED = Gauge("headrace_sweep_finished_timestamp_seconds", "When the last whole sweep ended")
 
 
 def delivered(at: str) -> None:

@@ -209,7 +209,7 @@ ON_THE_WAY = ("app.api.", "app.services.", "app.protocol.", "app.adapters.redis.
 
 @each_page
 def test_files_that_a_page_names_exist(page: Path) -> None:
-    of_a_user = {"result.json", "headrace.json", "docker-compose.override.yml"}
+    of_a_user = {"result.json", "headrace.json", "sweep.json", "docker-compose.override.yml"}
     missing = {name for name in FILES.findall(page.read_text()) if not any((at / name).exists() for at in (ROOT, page.parent))}
     assert missing - of_a_user == set()
 

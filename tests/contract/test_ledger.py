@@ -1,6 +1,7 @@
 """A source's run through the ledger, sentence by sentence of ports.Ledger; over memory and Redis, through the faces of worker and API."""
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -392,3 +393,56 @@ def test_a_run_that_somebody_is_at_or_that_has_ended_or_is_unknown_is_not_deferr
     ledger.finish(OWNER, RUN, success(RUN), state=State.SUCCEEDED)
     assert ledger.defer(OWNER, SOURCE, seconds=0) is False
     assert ledger.due(limit=9) == []
+
+
+# ------------------------------------------------------------------------------------------------ the inbox and the ledger
+
+
+def test_of_some_sources_those_without_an_open_run_are_named(ledger):
+    ledger.accept(OWNER, RUN)
+    ledger.accept(OWNER, OTHER)
+    ledger.finish(OWNER, OTHER, success(OTHER), state=State.SUCCEEDED)
+    asked = [(OWNER, SOURCE), (OWNER, OTHER.source_uuid), (STRANGER, SOURCE), (OWNER, SourceId("never"))]
+    assert ledger.unopened(asked) == asked[1:]
+    assert ledger.unopened([]) == []
+
+
+def test_the_ledger_is_whole_from_the_end_of_a_scan_to_the_next_wipe(ledger):
+    assert not ledger.is_whole()
+    ledger.begin_scan("one")
+    assert not ledger.is_whole()
+    ledger.end_scan("one")
+    assert ledger.is_whole()
+    ledger.begin_scan("two")
+    assert ledger.is_whole(), "the one before still counts"
+    ledger.wipe()
+    ledger.end_scan("two")
+    assert not ledger.is_whole(), "what the scan opened before the wipe is gone"
+
+
+def test_only_the_latest_scan_counts(ledger):
+    ledger.begin_scan("one")
+    ledger.begin_scan("two")
+    ledger.end_scan("one")
+    assert not ledger.is_whole()
+    ledger.end_scan("two")
+    assert ledger.is_whole()
+
+
+def again(ledger, run):
+    """As the reconciler does: only the face that it uses can."""
+    return next(face for face in ledger._faces if hasattr(face, "lead")).accept(OWNER, run, again=True)
+
+
+def test_after_a_wipe_a_bare_name_goes_back_to_whose_source_was_accepted_before_it_was_taken(ledger):
+    ledger.register(STRANGER, WS, explicit=True)
+    assert again(ledger, RUN)
+    assert ledger.resolve(WS) == OWNER
+    assert told(ledger) == ["accepted"]
+
+
+def test_a_bare_name_that_was_taken_before_the_acceptance_stays_where_it_is(ledger):
+    ledger.register(STRANGER, WS, explicit=True)
+    late = RUN.model_copy(update={"accepted_at": datetime.now(UTC) + timedelta(seconds=60)})
+    assert again(ledger, late)
+    assert ledger.resolve(WS) == STRANGER

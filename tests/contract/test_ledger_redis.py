@@ -167,7 +167,7 @@ def test_every_key_and_channel_is_under_the_prefix(kind, redis_prefix, frail, fr
     assert [name for name in names if not name.startswith(redis_prefix)] == []
     assert {name.removeprefix(redis_prefix).split(":")[0] for name in names} == {
         "source", "timeline", "open", "running", "leader", "alias", "channel", "events", "live", "busy", "receiving", "progress", "turns", "waiting",
-        "queueing", "sent", "headrace.fast", "ping",
+        "queueing", "sent", "scan", "headrace.fast", "ping",
     }  # fmt: skip
 
 
@@ -186,6 +186,10 @@ def everything(ledger):
     ledger.due(limit=1)
     ledger.running()
     ledger.requeue(Due(OWNER, SOURCE, 1), dead_worker="w")
+    ledger.unopened([(OWNER, SOURCE)])
+    ledger.begin_scan("token")
+    ledger.end_scan("token")
+    ledger.is_whole()
     ledger.queueing()
     ledger.wake(OWNER, Lane.FAST)
     ledger.position(OWNER, SOURCE)

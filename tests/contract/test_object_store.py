@@ -480,3 +480,44 @@ def test_a_store_that_went_away_is_unavailable(store_that_went_away: ObjectStore
         assert raised.value.code in {"storage_failed", "storage_unavailable"}
         assert "secret-key" not in str(raised.value)
         assert "127.0.0.1" not in str(raised.value)
+
+
+# ------------------------------------------------------------------------------------------------ listing, abandoned transfers
+
+
+def test_a_listing_has_the_keys_in_their_order_and_when_each_was_written(tree: ObjectStore) -> None:
+    listed = tree.listing("n/")
+    assert [one.key for one in listed] == tree.keys("n/")
+    assert {one.key: one.modified for one in listed} == {key: tree.stat(key).modified for key in tree.keys("n/")}
+
+
+@pytest.mark.parametrize("limit", [1, 3, 1000])
+def test_pages_of_a_listing_follow_one_another(tree: ObjectStore, limit: int) -> None:
+    found: list[str] = []
+    while page := tree.listing("", after=found[-1] if found else "", limit=limit):
+        assert len(page) <= limit
+        found += [one.key for one in page]
+    assert found == sorted(TREE)
+
+
+def test_a_transfer_to_which_parts_come_is_not_abandoned(store: ObjectStore) -> None:
+    transfer = store.start("objects/o/u", part_bytes=PART)
+    transfer.put_part(1, b"all")
+    assert store.drop_abandoned(datetime.now(UTC) - timedelta(minutes=5)) == 0
+    transfer.complete()
+    assert store.get("objects/o/u") == b"all"
+    assert store.drop_abandoned(datetime.now(UTC) + timedelta(minutes=5)) == 0, "what is complete is none"
+    assert store.get("objects/o/u") == b"all"
+
+
+def test_an_abandoned_transfer_is_dropped_and_cannot_be_completed(store: ObjectStore) -> None:
+    transfers = [store.start(f"objects/o/u{n}", part_bytes=PART) for n in range(3)]
+    for transfer in transfers:
+        transfer.put_part(1, part(1))
+    transfers[2].abort()
+    assert store.drop_abandoned(datetime.now(UTC) + timedelta(minutes=5)) == 2
+    assert store.drop_abandoned(datetime.now(UTC) + timedelta(minutes=5)) == 0
+    for transfer in transfers:
+        with pytest.raises(Unavailable):
+            transfer.complete()
+    assert store.keys("") == []

@@ -136,6 +136,7 @@ class Ledger(AsyncMemoryLedger):
 
     def __init__(self, memory: MemoryState | None = None) -> None:
         self.memory = memory or MemoryState()
+        self.memory.whole = True  # a reconciler has looked through the inbox
         self.away = False
         super().__init__(self.memory)
 

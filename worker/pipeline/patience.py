@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt, stop_after_delay, wait_exponential_jitter
 
 from app.domain.errors import Unavailable
-from app.ports import ObjectStat, ObjectStore, Transfer
+from app.ports import Listed, ObjectStat, ObjectStore, Transfer
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -100,6 +101,12 @@ class PatientStore:
 
     def keys(self, prefix: str, *, after: str = "", limit: int = 1000) -> list[str]:
         return self._patience(self._inner.keys, prefix, after=after, limit=limit)
+
+    def listing(self, prefix: str, *, after: str = "", limit: int = 1000) -> list[Listed]:
+        return self._patience(self._inner.listing, prefix, after=after, limit=limit)
+
+    def drop_abandoned(self, before: datetime) -> int:
+        return self._patience(self._inner.drop_abandoned, before)
 
     def delete(self, keys: Sequence[str]) -> None:
         self._patience(self._inner.delete, keys)

@@ -94,7 +94,7 @@ class Calls:
         k = self.keys
         return [k.channel(owner, channel), k.stream(owner, channel), k.busy(owner, channel), k.alias(channel)]
 
-    def accept(self, owner: OwnerId, record: InboxRecord, receiving: UploadId | None) -> Call[bool]:
+    def accept(self, owner: OwnerId, record: InboxRecord, receiving: UploadId | None, *, again: bool = False) -> Call[bool]:
         k, source, ws, lane = self.keys, record.source_uuid, record.ws_uuid, lane_of(record)
         return Call(
             "accept",
@@ -105,7 +105,7 @@ class Calls:
             [
                 member(owner, source), owner, source, record.run, ws, receiving or "", _ms(self.terms.grace_seconds), self.terms.events_ttl_seconds,
                 SourceAccepted.of(source, record.run).to_json(), self._job(owner, source, record.run, lane), k.live(owner, ws), k.prefix,
-                self.terms.turns, lane,
+                self.terms.turns, lane, _ms(record.accepted_at.timestamp()) if again else 0,
             ],
             bool,
         )  # fmt: skip
@@ -225,6 +225,12 @@ class Calls:
 
     def wake(self, owner: OwnerId, lane: Lane) -> Call[int]:
         return Call("wake", [self.keys.turns(owner, lane)], [owner, lane, self.terms.turns, _ms(self.terms.grace_seconds), self.keys.prefix], int)
+
+    def unopened(self, sources: Sequence[tuple[OwnerId, SourceId]]) -> Call[list[tuple[OwnerId, SourceId]]]:
+        return Call("unopened", [self.keys.source(*source) for source in sources], [], lambda r: [sources[place - 1] for place in r])
+
+    def scan(self, token: str, *, ends: bool) -> Call[None]:
+        return Call("scan", [self.keys.scan], [token, str(int(ends))], lambda _: None)
 
     def lead(self, name: str, seconds: int) -> Call[bool]:
         return Call("lead", [self.keys.leader], [name, _ms(seconds)], bool)

@@ -49,6 +49,10 @@ class Keyspace:
         return f"{self.prefix}sent"
 
     @property
+    def scan(self) -> str:
+        return f"{self.prefix}scan"
+
+    @property
     def leader(self) -> str:
         return f"{self.prefix}leader"
 

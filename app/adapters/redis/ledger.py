@@ -38,8 +38,8 @@ class RedisLedger:
         with unavailable():
             return call.parse(loaded(keys=call.keys, args=call.args))
 
-    def accept(self, owner: OwnerId, record: InboxRecord, *, receiving: UploadId | None = None) -> bool:
-        return self._run(self._calls.accept(owner, record, receiving))
+    def accept(self, owner: OwnerId, record: InboxRecord, *, receiving: UploadId | None = None, again: bool = False) -> bool:
+        return self._run(self._calls.accept(owner, record, receiving, again=again))
 
     def claim(self, owner: OwnerId, record: InboxRecord, *, fence: Fence, worker: str, dead_worker: str = "") -> Claim:
         return self._run(self._calls.claim(owner, record, fence, worker, dead_worker))
@@ -82,6 +82,19 @@ class RedisLedger:
 
     def wake(self, owner: OwnerId, lane: Lane) -> int:
         return self._run(self._calls.wake(owner, lane))
+
+    def unopened(self, sources: Sequence[tuple[OwnerId, SourceId]]) -> list[tuple[OwnerId, SourceId]]:
+        return self._run(self._calls.unopened(sources)) if sources else []
+
+    def begin_scan(self, token: str) -> None:
+        self._run(self._calls.scan(token, ends=False))
+
+    def end_scan(self, token: str) -> None:
+        self._run(self._calls.scan(token, ends=True))
+
+    def is_whole(self) -> bool:
+        with unavailable():
+            return bool(self._redis.hexists(self._calls.keys.scan, "whole"))
 
     def record(self, owner: OwnerId, source: SourceId) -> LedgerRecord | None:
         with unavailable():
@@ -145,6 +158,10 @@ class AsyncRedisLedger:
 
     async def restore(self, owner: OwnerId, channel: ChannelId) -> None:
         await self._run(self._calls.register(owner, channel, explicit=False, force=True))
+
+    async def is_whole(self) -> bool:
+        with unavailable():
+            return bool(await self._redis.hexists(self._calls.keys.scan, "whole"))
 
     async def resolve(self, channel: ChannelId) -> OwnerId | None:
         owner = await self._ask(lambda: self._redis.get(self._calls.keys.alias(channel)))

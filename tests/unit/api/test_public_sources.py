@@ -6,7 +6,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from app.api.public_sources import PREFIXES
-from app.domain.layout import result_key
+from app.domain.layout import result_key, split_member
 from app.domain.policy import JSON_BODY_BYTES
 from app.domain.tokens import holder, issue
 from app.protocol import inbox
@@ -40,7 +40,7 @@ async def call(app, method, path, body=b"", content_type="", *, prefix="/public/
 async def worker(house, make=a_success):
     """Ends every run that comes into the inbox, until it is cancelled."""
     while True:
-        for owner, source in list(inbox.sources(house.inner)):
+        for owner, source in map(split_member, inbox.page(house.inner, after="", limit=100)):
             record = inbox.read(house.inner, owner, source)
             result = make(record)
             house.inner.create(result_key(owner, source, record.run), result.to_json())

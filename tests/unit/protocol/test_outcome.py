@@ -11,7 +11,7 @@ def keep(store, found):
 def test_a_source_without_a_past_costs_one_listing(store):
     troubled = Troubled(store)
     assert outcome(troubled, ADA, SOURCE) == Outcome()
-    assert troubled.calls == ["names"]
+    assert troubled.calls == ["keys"]
 
 
 def test_the_latest_run_that_was_committed_is_what_the_source_came_to(store):
@@ -19,6 +19,23 @@ def test_the_latest_run_that_was_committed_is_what_the_source_came_to(store):
     keep(store, a_failure(a_record(run=9)))
     latest = keep(store, a_success(a_record(run=10)))
     store.put(f"sources/{ADA}/{SOURCE}/runs/11/fence/text", b"of an attempt that has not committed")
+    assert outcome(store, ADA, SOURCE) == Outcome(result=latest)
+
+
+def test_a_source_that_ended_costs_a_listing_and_a_read(store):
+    keep(store, a_success(a_record()))
+    troubled = Troubled(store)
+    outcome(troubled, ADA, SOURCE)
+    assert troubled.calls == ["keys", "get"]
+
+
+def test_the_latest_run_is_found_behind_any_number_of_things(store, monkeypatch):
+    keys = store.keys
+    monkeypatch.setattr("app.protocol.outcome._PAGE", 3)
+    monkeypatch.setattr(store, "keys", lambda prefix, *, after="", limit=3: keys(prefix, after=after, limit=limit))
+    for n in range(7):
+        store.put(f"sources/{ADA}/{SOURCE}/runs/1/fence{n}/text", b"x")
+    latest = keep(store, a_success(a_record(run=2)))
     assert outcome(store, ADA, SOURCE) == Outcome(result=latest)
 
 

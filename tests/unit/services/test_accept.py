@@ -280,7 +280,7 @@ async def test_a_create_that_acted_and_was_not_heard_is_settled_by_the_same_uplo
     house.store.reset(refuse_at=2, late=True)
     with pytest.raises(Unavailable):
         await house.accept(ADA, record)
-    assert house.store.calls == ["names", "create"]
+    assert house.store.calls == ["keys", "create"]
     house.store.reset()
     await house.accept(ADA, house.stage(a_record()))
     assert (inbox.read(house.inner, ADA, SOURCE), house.objects()) == (record, {record.upload})

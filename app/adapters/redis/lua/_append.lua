@@ -21,6 +21,12 @@ local function open_channel(chan, stream)
   end
 end
 
+-- When a channel began, in ms; never, as seen from now, when it is not there.
+local function began(chan)
+  local e = redis.call('HGET', chan, 'e')
+  return e and tonumber(string.sub(e, 1, -6), 16) * 1000 or 0
+end
+
 -- A channel lives while a source of it is open, and from now on for so many seconds when none is. Its bare name too, if it is the owner's.
 local function keep(chan, stream, busy, alias, owner, seconds)
   local open = redis.call('SCARD', busy) > 0

@@ -1,7 +1,7 @@
 -- Open a run: record, first event, and its place among those that wait for their turn in the lane; the Celery message goes when it has it. All or
 -- nothing. 0: the ledger has this run, or a later one.
 -- KEYS channel, stream, busy, alias, source, timeline, open, running, waiting, receiving
--- ARGV member, owner, source, run, ws, upload, grace ms, ttl, body, message, live, prefix, turns, lane
+-- ARGV member, owner, source, run, ws, upload, grace ms, ttl, body, message, live, prefix, turns, lane, accepted at (ms; 0: just now)
 local run, lane = tonumber(ARGV[4]), ARGV[14]
 local t = turns_of(ARGV[12], ARGV[2], ARGV[13], ARGV[7])
 local before = redis.call('HMGET', KEYS[5], 'run', 'lane')
@@ -20,7 +20,10 @@ redis.call('HDEL', KEYS[8], ARGV[1])
 if missed and missed ~= lane then end_turn(t, missed, ARGV[3]) end
 wake(t, lane)
 redis.call('SADD', KEYS[3], ARGV[3])
-redis.call('SET', KEYS[4], ARGV[2], 'NX')
+local holder = redis.call('GET', KEYS[4])
+if not holder or (holder ~= ARGV[2] and began(ARGV[12] .. 'channel:' .. holder .. '~' .. ARGV[5]) > tonumber(ARGV[15]) and ARGV[15] ~= '0') then
+  redis.call('SET', KEYS[4], ARGV[2]) -- also from whoever took the name after a wipe
+end
 append(KEYS[1], KEYS[2], ARGV[11], ARGV[3], run, 0, 0, ARGV[9])
 keep(KEYS[1], KEYS[2], KEYS[3], KEYS[4], ARGV[2], ARGV[8])
 return 1
