@@ -19,7 +19,7 @@ from bench.session import Session
 from tests.servers import Valkey
 from tests.stack import Origin, Stack
 
-_TERMS = {"lease_seconds": "30", "grace_seconds": "10", "inbox_scan_seconds": "60", "workers": "2", "import_allow_nets": "127.0.0.0/8"}
+_TERMS = {"lease_seconds": "30", "grace_seconds": "10", "inbox_scan_seconds": "60", "workers": "3", "import_allow_nets": "127.0.0.0/8"}
 _BY_LEASE_SECONDS = 35.0
 _BY_CHILD_SECONDS = 2.0
 

@@ -6,6 +6,7 @@ import asyncio
 import json
 import uuid
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from typing import Self
 
 import xxhash
@@ -24,6 +25,7 @@ from app.protocol.outcome import result
 from app.settings import Settings
 from tests.client import Event, ends, eventually
 from worker import runtime
+from worker.reconcile.sweep import Ages, Sweep
 
 
 class Producer:
@@ -90,6 +92,11 @@ class Producer:
         """What the run's attempts left in the store, below the run."""
         prefix = f"{runs_prefix(self.owner, record.source_uuid)}{record.run}/"
         return [key.removeprefix(prefix) for key in self.store.keys(prefix)]
+
+    def sweep(self) -> None:
+        """The daily sweep, of everything however young."""
+        now = datetime.now(UTC)
+        Sweep(self._parts, Ages(timedelta(0), timedelta(days=30), None), now=now).run()
 
     def waiting(self) -> int:
         """Messages that no worker has taken."""
