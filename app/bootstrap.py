@@ -15,8 +15,6 @@ from starlette.types import ASGIApp
 
 from app import wiring
 from app.adapters.api_keys import ApiKeys
-from app.adapters.policy_file import Policy
-from app.adapters.policy_file import read as read_policy
 from app.adapters.redis.breaker import Breaker
 from app.adapters.redis.client import connect_async
 from app.adapters.redis.events import RedisLiveFeed
@@ -24,7 +22,7 @@ from app.adapters.redis.fleet import Presence, this_process
 from app.adapters.redis.ledger import AsyncRedisLedger
 from app.adapters.redis.rate_limits import RedisRateLimits
 from app.adapters.storage import open_store
-from app.api import downloads, errors, event_streams, health, public_sources, streams, tokens
+from app.api import downloads, errors, event_streams, health, public_sources, streams, tokens, webhooks
 from app.api.addresses import Addresses
 from app.api.deps import BodyCut, Services
 from app.api.measure import Measure
@@ -34,18 +32,20 @@ from app.api.origins import LOCALHOST, Origins
 from app.api.running import Running
 from app.api.websocket.lines import Lines
 from app.domain.policy import UploadPolicy
-from app.domain.quota import Quotas
 from app.domain.version import VERSION
 from app.protocol.deployment import claim_store
+from app.protocol.outbox import Targets
 from app.services.accept import Accept
 from app.services.access import Access
 from app.services.admission import Admission
 from app.services.budget import BufferBudget
+from app.services.conclude import Conclude
 from app.services.health import Health
 from app.services.hub import Hub
 from app.services.offload import Offload
 from app.services.owed import Owed
 from app.services.pace import Pace
+from app.services.runs import Runs
 from app.services.snapshots import Snapshots
 from app.services.sockets import SocketLimits, Sockets
 from app.services.sources import Sources
@@ -68,16 +68,6 @@ def check_store(settings: Settings) -> None:
         claim_store(store, settings.deployment)
     finally:
         store.close()
-
-
-def policy(settings: Settings) -> Policy:
-    """Raises BadPolicy or OSError when the policy file cannot be read."""
-    usual = quotas(settings)
-    return Policy() if settings.policy_file is None else read_policy(settings.policy_file, usual)
-
-
-def quotas(settings: Settings) -> Quotas:
-    return Quotas(settings.uploads_per_minute or None, settings.registrations_per_minute or None, settings.bytes_per_day or None)
 
 
 def api_keys(settings: Settings) -> ApiKeys:
@@ -103,6 +93,8 @@ def build(settings: Settings, lines: Lines | None = None) -> ASGIApp:
         api.include_router(public_sources.router, prefix=prefix, include_in_schema=number == 0)
     for number, prefix in enumerate(event_streams.PREFIXES):
         api.include_router(event_streams.router, prefix=prefix, include_in_schema=number == 0)
+    for number, prefix in enumerate(webhooks.PREFIXES):
+        api.include_router(webhooks.router, prefix=prefix, include_in_schema=number == 0)
     for number, prefix in enumerate(tokens.PREFIXES):
         api.include_router(tokens.router, prefix=prefix, include_in_schema=number == 0)
     api.include_router(streams.router)
@@ -135,12 +127,14 @@ async def _lifespan(api: FastAPI) -> AsyncIterator[None]:
     redis = connect_async(location)
     breaker = Breaker(redis.ping, timeout_seconds=location.timeout_seconds)
     ledger = AsyncRedisLedger(redis, calls, breaker)
-    ours = policy(settings)
+    ours = wiring.policy(settings)
     feed = RedisLiveFeed(location, calls.keys, redis)
     hub = Hub(feed, ledger)
     owed = Owed(ledger)
     access = Access(api_keys(settings), ledger, store, offload, owed, settings.secrets)
-    accept = Accept(store, ledger, offload, announce, owed)
+    webhooks_of = {name: each.webhook for name, each in ours.profiles.items() if each.webhook}
+    conclude = Conclude(store, ledger, offload, announce, Targets(webhooks_of))
+    accept = Accept(store, ledger, offload, announce, owed, conclude)
     look = Health(ledger, store, offload)
     sources = Sources(store, ledger, offload, announce)
     snapshots = Snapshots(ledger, sources, store, offload)
@@ -149,13 +143,14 @@ async def _lifespan(api: FastAPI) -> AsyncIterator[None]:
     api.state.services = Services(
         access=access,
         throttle=Throttle(settings.guesses_per_minute),
-        pace=Pace(RedisRateLimits(redis, calls.keys, breaker), quotas(settings), ours.quotas),
+        pace=Pace(RedisRateLimits(redis, calls.keys, breaker), wiring.quotas(settings), ours.quotas),
         admission=Admission(access, ledger, settings.secrets, lambda: datetime.now(UTC), settings.events_ttl_seconds, settings.ws_tickets),
         sockets=Sockets(SocketLimits(settings.sockets_per_channel, settings.sockets_per_owner, settings.sockets_per_process)),
         lines=api.state.lines,
         origins=Origins(settings.cors_origins),
         upload=Upload(store, offload, BufferBudget(settings.buffer_bytes), access, ledger, accept, upload_policy, ours.profiles),
         sources=sources,
+        runs=Runs(store, ledger, offload, conclude),
         subscribe=subscribe,
         snapshots=snapshots,
         channels=ledger,

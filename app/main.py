@@ -63,6 +63,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         settings = configuration.load()
         wiring.announcer(settings)
+        wiring.policy(settings)
         check_store(settings)
     except (configuration.SettingsError, HeadraceError) as error:
         print(f"headrace: {error}", file=sys.stderr)

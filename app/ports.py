@@ -313,7 +313,7 @@ class AsyncLedger(Protocol):
 
     async def timeline(self, owner: OwnerId, source: SourceId, run: int) -> list[Moment]: ...
 
-    async def position(self, owner: OwnerId, source: SourceId) -> int | None:
+    async def place(self, owner: OwnerId, source: SourceId) -> int | None:
         """About how many runs come before this one and with it; None when it does not wait, or is not known."""
 
     async def forget(self, owner: OwnerId, source: SourceId) -> None: ...
@@ -388,6 +388,13 @@ class RateLimits(Protocol):
 
     async def spend(self, token: str, source: SourceId, *, most: int, seconds: int) -> bool:
         """Count the source as brought by the token, which may bring `most`; kept for so long. The same source again counts once. Raises Unavailable."""
+
+
+class WebhookSender(Protocol):
+    """Tells somebody outside."""
+
+    def send(self, url: str, body: bytes, headers: dict[str, str], *, guarded: bool) -> None:
+        """POST, until an answer of 2xx. `guarded`: the URL is a stranger's, and may lead to public addresses only. Raises ProcessingFailed."""
 
 
 @dataclass(frozen=True, slots=True)

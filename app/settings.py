@@ -123,15 +123,16 @@ class Settings(BaseModel):
         300, ge=5, description="A run that works for so long is given back, or ends as `timeout` when a processor is at it or it was given back too often."
     )
     outage_seconds: float = Field(120, ge=0, description="How long a worker waits for storage or Redis that is away, before it gives its run back.")
+    webhook_seconds: float = Field(5, gt=0, description="How often the reconciler looks whom outside it has to tell of an end.")
     deliver_seconds: float = Field(10, gt=0, description="How long an end may wait for those who are to hear of it before the channel.")
     reconcile_seconds: float = Field(1, gt=0, description="How often the reconciler looks at open runs.")
     inbox_scan_seconds: float = Field(60, gt=0, description="How often it lists the inbox.")
-    log_format: Literal["text", "json"] = Field("text", description="Of the log: lines for people, or a JSON object a line.")
     sweep_seconds: float = Field(86400, ge=60, description="How often it looks for what is in the store and belongs to nothing.")
     orphan_seconds: int = Field(86400, ge=3600, description="Bytes and artifacts that belong to no source are removed when they are so old.")
     tombstone_days: int = Field(30, ge=1, le=36500, description="For so long the id of a deleted source is not used again.")
     retention_days: int = Field(0, ge=0, le=36500, description="A source is deleted so long after the end of its latest run. `0`: never.")
     reconciler_metrics_port: int = Field(0, ge=0, le=65535, description="Prometheus metrics of the reconciler, on 127.0.0.1. `0`: none.")
+    log_format: Literal["text", "json"] = Field("text", description="Of the log: lines for people, or a JSON object a line.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="What is logged.")
 
     @model_validator(mode="after")

@@ -6,13 +6,15 @@ from datetime import UTC, datetime, timedelta
 
 from pydantic import SecretStr
 
+from app.adapters.policy_file import BadPolicy, Policy
+from app.adapters.policy_file import read as read_policy
 from app.adapters.redis.calls import Calls, Terms
 from app.adapters.redis.client import RedisLocation, connect
 from app.adapters.redis.fleet import Fleet
 from app.adapters.redis.keys import Keyspace
 from app.adapters.storage import StorageSettings
+from app.domain.quota import Quotas
 from app.protocol.announce import Announcer
-from app.protocol.deliver import Deliver
 from app.settings import Settings, SettingsError
 
 
@@ -62,6 +64,13 @@ def announcer(settings: Settings) -> Announcer:
     return Announcer(settings.secrets, timedelta(seconds=settings.link_ttl_seconds), lambda: datetime.now(UTC))
 
 
-def deliver(settings: Settings) -> Deliver:
-    """Nobody is to hear of an end before the channel, as yet."""
-    return Deliver((), seconds=settings.deliver_seconds)
+def policy(settings: Settings) -> Policy:
+    """Raises SettingsError when the policy file cannot be read."""
+    try:
+        return Policy() if settings.policy_file is None else read_policy(settings.policy_file, quotas(settings))
+    except (BadPolicy, OSError) as error:
+        raise SettingsError(f"HEADRACE_POLICY_FILE: {error}") from error
+
+
+def quotas(settings: Settings) -> Quotas:
+    return Quotas(settings.uploads_per_minute or None, settings.registrations_per_minute or None, settings.bytes_per_day or None)

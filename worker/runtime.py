@@ -8,12 +8,18 @@ import threading
 from pathlib import Path
 
 from app import wiring
-from app.adapters.http_fetch import FetchPolicy, GuardedFetcher
+from app.adapters.http_fetch import GuardedFetcher
+from app.adapters.http_guard import FetchPolicy
+from app.adapters.http_post import HttpWebhookSender
 from app.adapters.redis.client import connect
 from app.adapters.redis.ledger import RedisLedger
 from app.adapters.storage import open_store
+from app.ports import ObjectStore
+from app.protocol.deliver import Deliver
 from app.protocol.deployment import claim_store
+from app.protocol.outbox import Targets
 from app.settings import Settings, SettingsError, load
+from worker.courier import BeforeClient, Courier
 from worker.pipeline import scratch
 from worker.pipeline.run import Parts
 
@@ -35,6 +41,8 @@ def make(settings: Settings, *, timeouts: tuple[type[BaseException], ...] = ()) 
         fetcher = GuardedFetcher(_fetch_policy(settings))
     except ValueError as error:
         raise SettingsError(f"HEADRACE_IMPORT_…: {error}") from error
+    tells = courier(settings, store)
+    heard_before = any(webhook.before_client for webhook in tells.webhooks.values())
     return Parts(
         store=store,
         ledger=RedisLedger(connect(wiring.redis(settings, timeout_seconds=_REDIS_SECONDS)), wiring.calls(settings)),
@@ -44,9 +52,16 @@ def make(settings: Settings, *, timeouts: tuple[type[BaseException], ...] = ()) 
         max_upload_bytes=min(settings.max_upload_bytes, settings.scratch_bytes or settings.max_upload_bytes),
         lease_seconds=settings.lease_seconds,
         outage_seconds=settings.outage_seconds,
-        deliver=wiring.deliver(settings),
+        deliver=Deliver((BeforeClient(tells),) if heard_before else (), seconds=settings.deliver_seconds),
+        targets=Targets(tells.webhooks),
         timeouts=timeouts,
     )
+
+
+def courier(settings: Settings, store: ObjectStore) -> Courier:
+    webhooks = {name: each.webhook for name, each in wiring.policy(settings).profiles.items() if each.webhook}
+    announcer = wiring.announcer(settings)
+    return Courier(store, announcer, HttpWebhookSender(_fetch_policy(settings)), webhooks, settings.secrets, announcer.clock)
 
 
 def _fetch_policy(settings: Settings) -> FetchPolicy:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from contextlib import suppress
 
 from celery import shared_task
 from celery.exceptions import SoftTimeLimitExceeded
@@ -26,13 +25,13 @@ def process_source(**payload: object) -> None:
     """A hint that this source may have an open run. Which run, and all the rest, stands in its inbox record."""
     # Every version of the payload names them; the rest may be for later versions.
     owner, source = OwnerId(str(payload["owner"])), SourceId(str(payload["source"]))
-    ours = parts(TIMEOUTS)
     try:
-        ProcessSource.of(payload)
-        process(ours, owner, source)
-    except Newer as error:
-        log.warning("source %s is left to another worker: %s", source, error)
-        with suppress(Unavailable):  # then it is due by its grace
+        ours = parts(TIMEOUTS)
+        try:
+            ProcessSource.of(payload)
+            process(ours, owner, source)
+        except Newer as error:
+            log.warning("source %s is left to another worker: %s", source, error)
             ours.ledger.defer(owner, source, seconds=DEFER_SECONDS)
-    except Unavailable as error:
+    except Unavailable as error:  # then it is due by its grace
         log.warning("source %s stays open: %s", source, error)

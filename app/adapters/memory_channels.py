@@ -32,8 +32,8 @@ class AsyncMemoryLedger:
     async def timeline(self, owner: OwnerId, source: SourceId, run: int) -> list[Moment]:
         return self._sync.timeline(owner, source, run)
 
-    async def position(self, owner: OwnerId, source: SourceId) -> int | None:
-        return self._sync.position(owner, source)
+    async def place(self, owner: OwnerId, source: SourceId) -> int | None:
+        return self._sync.place(owner, source)
 
     async def forget(self, owner: OwnerId, source: SourceId) -> None:
         self._sync.forget(owner, source)

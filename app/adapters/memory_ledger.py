@@ -352,7 +352,7 @@ class MemoryLedger:
                     s.turns.give(owner, lane, source)
             return s.turns.wake(owner, lane)
 
-    def position(self, owner: OwnerId, source: SourceId) -> int | None:
+    def place(self, owner: OwnerId, source: SourceId) -> int | None:
         s = self._state
         with s.lock:
             run = s.runs.get((owner, source))

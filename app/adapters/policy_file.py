@@ -15,10 +15,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from app.domain.profile import DEFAULT, MEDIA_RANGE, Profile
+from app.domain.errors import InvalidRequest
+from app.domain.profile import DEFAULT, MEDIA_RANGE, Profile, Webhook
 from app.domain.quota import Quotas
+from app.domain.urls import check_url
+from app.domain.webhook import secret_bytes
 from app.domain.wire import kebab
 
 _NAME = r"^[A-Za-z0-9._-]{1,64}$"
@@ -35,13 +38,33 @@ class Policy:
     """Of an organisation, in place of the usual ones."""
 
 
+def _url(value: str) -> str:
+    try:
+        check_url(value)
+    except InvalidRequest as error:
+        raise ValueError(error.detail) from None
+    return value
+
+
+def _secret(value: str) -> str:
+    secret_bytes(value)
+    return value
+
+
 class _Table(BaseModel):
     model_config = ConfigDict(alias_generator=kebab, extra="forbid", strict=True)
+
+
+class _Webhook(_Table):
+    url: Annotated[str, AfterValidator(_url)]
+    secret: Annotated[str, AfterValidator(_secret)]
+    before_client: bool = False
 
 
 class _Profile(_Table):
     max_bytes: int | None = Field(None, ge=1)
     types: list[Annotated[str, Field(pattern=MEDIA_RANGE)]] = Field(default_factory=list)
+    webhook: _Webhook | None = None
 
 
 class _Organisation(_Table):
@@ -66,8 +89,12 @@ def read(file: Path, usual: Quotas) -> Policy:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         raise BadPolicy(f"{file}: {'.'.join(str(part) for part in first['loc'])}: {first['msg']}") from None
-    profiles = {DEFAULT: Profile()} | {name: Profile(each.max_bytes, tuple(each.types)) for name, each in told.profiles.items()}
+    profiles = {DEFAULT: Profile()} | {name: Profile(each.max_bytes, tuple(each.types), _webhook(each.webhook)) for name, each in told.profiles.items()}
     return Policy(profiles, {name: _instead(each, usual) for name, each in told.organisations.items()})
+
+
+def _webhook(told: _Webhook | None) -> Webhook | None:
+    return Webhook(told.url, told.secret, told.before_client) if told else None
 
 
 def _instead(told: _Organisation, usual: Quotas) -> Quotas:

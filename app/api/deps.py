@@ -22,6 +22,7 @@ from app.services.health import Health
 from app.services.offload import Offload
 from app.services.pace import Pace
 from app.services.principal import Principal
+from app.services.runs import Runs
 from app.services.snapshots import Snapshots
 from app.services.sockets import Sockets
 from app.services.sources import Sources
@@ -42,6 +43,7 @@ class Services:
     origins: Origins
     upload: Upload
     sources: Sources
+    runs: Runs
     subscribe: Subscribe
     snapshots: Snapshots
     channels: Channels

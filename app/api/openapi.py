@@ -51,7 +51,8 @@ UPLOAD_FORM = _form(
         "metadata": {"type": "string", "description": "a JSON object of at most 4 KiB, echoed in the result"},
         "tags": {"type": "string", "description": "a JSON list of one-key objects"},
         "options": {"type": "string", "description": "a JSON object"},
-        "profile": {"type": "string", "enum": ["default"]},
+        "profile": {"type": "string", "default": "default", "description": "one of the deployment's profiles: what may be uploaded"},
+        "callback-url": {"type": "string", "format": "uri", "description": "is told of the end by a signed POST (Standard Webhooks); public addresses only"},
     },
 )
 UPLOAD_FILE_FORM = _form(["source-id", "file"], {"source-id": _ID, "filename": {"type": "string"}, "file": _FILE})

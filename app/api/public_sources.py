@@ -89,7 +89,7 @@ async def upload_source(request: Request, response: Response, uploader: Uploader
     Several files go in one form, each with its own `source-uuid`: the first with the first, and so on. Each is accepted or refused by itself.
     """
     standing = await services.pace.take(uploader, Kind.UPLOADS, size_bytes=declared_bytes(request))
-    fields = ("ws-uuid", "source-uuid", "filename", "content", "metadata", "tags", "options", "profile")
+    fields = ("ws-uuid", "source-uuid", "filename", "content", "metadata", "tags", "options", "profile", "callback-url")
     async with FormReader(request, uploader, services.upload, fields, each="source-uuid") as reader:
         form = await reader.read()
         channel = channel_id(form.field("ws-uuid"))
@@ -143,11 +143,15 @@ async def upload_sync(request: Request, uploader: Uploader, services: TheService
 
 @router.get("")
 async def list_sources(
-    reader: Reader, services: TheServices, limit: Annotated[int, Query(ge=1, le=PAGE)] = 50, cursor: Annotated[str, Query()] = ""
+    reader: Reader,
+    services: TheServices,
+    limit: Annotated[int, Query(ge=1, le=PAGE)] = 50,
+    cursor: Annotated[str, Query()] = "",
+    dead: Annotated[bool, Query(description="dead letters only: sources that were tried too often")] = False,  # noqa: FBT002 - a query
 ) -> SourcePage:
     """This user's sources, in the order of their ids, by pages."""
     after = source_id(cursor, "cursor") if cursor else ""
-    views, following = await services.sources.page(reader.owner, after=after, limit=limit)
+    views, following = await services.sources.page(reader.owner, after=after, limit=limit, dead=dead)
     return SourcePage(sources=[summary(view) for view in views], next_cursor=following)
 
 
@@ -161,6 +165,29 @@ async def show_source(
     """One source: its state, its timeline, and its result once there is one."""
     view = await services.synchronous.settled(services.sources, reader.owner, source_id(source, "id"), wait)
     return state(view, reader.owner, services.sources.announcer)
+
+
+@router.post("/{source}/cancel")
+async def cancel_source(source: str, uploader: Uploader, services: TheServices) -> SourceState:
+    """End a source that is open, as `cancelled`: at once, whoever works on it. 409 when it has succeeded or failed."""
+    named = source_id(source, "id")
+    await services.runs.cancel(uploader.owner, named)
+    return state(await services.sources.show(uploader.owner, named), uploader.owner, services.sources.announcer)
+
+
+@router.post("/{source}/retry")
+async def retry_source(
+    request: Request,
+    source: str,
+    uploader: Uploader,
+    services: TheServices,
+    run: Annotated[int | None, Query(ge=1, description="the run that is meant: the call may then be repeated, and begins one run only")] = None,
+) -> SourceState:
+    """Run a failed or cancelled source again, with the bytes that are here. 409 while it is open, and when it has succeeded."""
+    named = source_id(source, "id")
+    base_url, traceparent = services.addresses.base_url(request), request.headers.get("traceparent")
+    await services.runs.retry(uploader.owner, named, run=run, base_url=base_url, traceparent=traceparent)
+    return state(await services.sources.show(uploader.owner, named), uploader.owner, services.sources.announcer)
 
 
 @router.delete("/{source}", status_code=204)

@@ -78,6 +78,7 @@ class SourceSummary(Wire):
     size: int | None = None
     media_type: str | None = Field(default=None, serialization_alias="media_type")
     accepted_at: datetime
+    code: str | None = Field(default=None, description="why it failed, as in docs/errors.md")
 
 
 class SourcePage(Wire):
@@ -94,7 +95,6 @@ class SourceState(SourceSummary):
     ws_uuid: str
     timeline: list[TimelineEntry]
     result: Outcome | None = None
-    code: str | None = None
     error: str | None = None
     retryable: bool | None = None
 
@@ -109,6 +109,7 @@ def _summary(view: View) -> dict[str, Any]:
         "size": of.size,
         "media_type": view.result.media_type if view.result else None,
         "accepted_at": of.accepted_at,
+        "code": view.result.code if view.result else None,
     }
 
 
@@ -132,4 +133,4 @@ def state(view: View, owner: OwnerId, announcer: Announcer) -> SourceState:
     if result.state is State.SUCCEEDED:
         return SourceState(**common, attempt=result.attempt, progress=100, result=announcer.outcome(owner, result))
     ended = announcer.ended(owner, result)
-    return SourceState(**common, attempt=result.attempt, code=result.code, error=getattr(ended, "error", None), retryable=result.retryable)
+    return SourceState(**common, attempt=result.attempt, error=getattr(ended, "error", None), retryable=result.retryable)

@@ -25,8 +25,14 @@ def described(
         source, channel, services.addresses.base_url(request), filename=filename or (file.filename if file else None),
         declared_type=file.media_type if file else None, url=form.field("content"), tags=form.json_field("tags", list),
         metadata=form.json_field("metadata", dict), options=form.json_field("options", dict), terms=services.upload.terms(principal, form.field("profile")),
-        traceparent=request.headers.get("traceparent"),
+        traceparent=request.headers.get("traceparent"), callback_url=_callback(principal, form.field("callback-url")), organisation=principal.organisation,
     )  # fmt: skip
+
+
+def _callback(principal: Principal, url: str | None) -> str | None:
+    if url and principal.token is not None:
+        raise InvalidRequest("unexpected_field", "an upload token names no callback-url", field="callback-url")
+    return url
 
 
 async def submit(services: Services, principal: Principal, submission: Submission, file: FormFile | None) -> None:

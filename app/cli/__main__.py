@@ -15,17 +15,23 @@ from app.cli import dev as dev_commands
 from app.cli import doctor as doctor_commands
 from app.cli import keys as keys_commands
 from app.cli import sources
-from app.cli.connection import Failure, Key, Url, User, connect, data_folder
+from app.cli.connection import Connection, Failure, Key, Url, User, connect, data_folder
 from app.cli.upload import is_url
 from app.cli.upload import upload as upload_all
 from app.cli.watch import watch as watch_channel
+from app.cli.webhooks import list_webhooks as list_waiting
+from app.cli.webhooks import redeliver as redeliver_all
 from app.domain.identity import Scope
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Upload documents to Headrace and see what becomes of them.")
 dev = typer.Typer(no_args_is_help=True, help="For those who want to see it survive.")
+dead = typer.Typer(no_args_is_help=True, help="Dead letters: sources of the user that were tried too often.")
 keys = typer.Typer(no_args_is_help=True, help="API keys.")
+webhooks = typer.Typer(no_args_is_help=True, help="Who outside has yet to hear of an end.")
+app.add_typer(dead, name="dead")
 app.add_typer(dev, name="dev")
 app.add_typer(keys, name="keys")
+app.add_typer(webhooks, name="webhooks")
 console = Console(highlight=False, soft_wrap=True)
 
 
@@ -78,6 +84,20 @@ def list_(limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 
 
 
 @app.command()
+def cancel(source: Annotated[str, typer.Argument(metavar="ID", help="A source-uuid.")], url: Url = None, key: Key = None, user: User = None) -> None:
+    """End a source that is open."""
+    with _in_one_line():
+        sources.cancel(connect(url, key, user), source, console)
+
+
+@app.command()
+def retry(source: Annotated[str, typer.Argument(metavar="ID", help="A source-uuid.")], url: Url = None, key: Key = None, user: User = None) -> None:
+    """Run a failed or cancelled source again."""
+    with _in_one_line():
+        sources.retry(connect(url, key, user), [source], console)
+
+
+@app.command()
 def delete(source: Annotated[str, typer.Argument(metavar="ID", help="A source-uuid.")], url: Url = None, key: Key = None, user: User = None) -> None:
     """Delete a source."""
     with _in_one_line():
@@ -99,6 +119,40 @@ def doctor(
         raise typer.Exit(2) from None
     if not doctor_commands.show(findings, console, as_json=as_json):
         raise typer.Exit(1)
+
+
+@dead.command("list")
+def dead_list(limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 100, url: Url = None, key: Key = None, user: User = None) -> None:
+    """List them."""
+    with _in_one_line():
+        sources.list_sources(connect(url, key, user), console, limit=limit, dead=True)
+
+
+Ids = Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="source-uuids.")]
+Every = Annotated[bool, typer.Option("--all", help="Each of them.")]
+
+
+def _meant(connection: Connection, ids: list[str] | None, *, every: bool) -> list[str]:
+    if bool(ids) == every:
+        raise Failure("name some, or say --all")
+    return sources.dead_letters(connection) if every else ids or []
+
+
+@dead.command("retry")
+def dead_retry(ids: Ids = None, url: Url = None, key: Key = None, user: User = None, *, every: Every = False) -> None:
+    """Run them again, with all their attempts."""
+    with _in_one_line():
+        connection = connect(url, key, user)
+        sources.retry(connection, _meant(connection, ids, every=every), console)
+
+
+@dead.command("drop")
+def dead_drop(ids: Ids = None, url: Url = None, key: Key = None, user: User = None, *, every: Every = False) -> None:
+    """Delete them, bytes and all."""
+    with _in_one_line():
+        connection = connect(url, key, user)
+        for source in _meant(connection, ids, every=every):
+            sources.delete(connection, source, console)
 
 
 @dev.command()
@@ -136,6 +190,20 @@ def revoke(key_id: Annotated[str, typer.Argument(metavar="ID", help="As `headrac
     """Take a key out of the file. The API refuses it from its next call on."""
     with _in_one_line():
         typer.echo(f"revoked a key of {keys_commands.revoke(key_id, data_folder(), file=file)}")
+
+
+@webhooks.command("list")
+def list_webhooks(url: Url = None, key: Key = None, user: User = None) -> None:
+    """List the ends that somebody has yet to hear of, and those that were given up."""
+    with _in_one_line():
+        list_waiting(connect(url, key, user), console)
+
+
+@webhooks.command()
+def redeliver(source: Annotated[str, typer.Argument(metavar="ID", help="A source-uuid.")], url: Url = None, key: Key = None, user: User = None) -> None:
+    """Tell all targets of a source anew."""
+    with _in_one_line():
+        redeliver_all(connect(url, key, user), source, console)
 
 
 if __name__ == "__main__":

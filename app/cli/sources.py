@@ -1,8 +1,10 @@
-"""`headrace show`, `list` and `delete`: sources by their ids."""
+"""`headrace show`, `list`, `cancel`, `retry`, `delete` and `dead`: sources by their ids."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
 from rich.console import Console
@@ -36,16 +38,9 @@ def timeline(moments: list[dict[str, Any]]) -> str:
     return " · ".join(lines)
 
 
-def list_sources(connection: Connection, console: Console, *, limit: int) -> None:
-    rows: list[dict[str, Any]] = []
-    cursor: str | None = None
-    while True:
-        page = connection.call("GET", "/public/sources", **({"cursor": cursor} if cursor else {})).json()
-        rows += page["sources"]
-        cursor = page.get("next-cursor")
-        if not cursor or len(rows) >= limit:
-            break
-    cells = [("source", "state", "bytes", "accepted", "type", "file"), *map(_cells, rows[:limit])]
+def list_sources(connection: Connection, console: Console, *, limit: int, dead: bool = False) -> None:
+    rows = list(islice(_all(connection, dead=dead), limit))
+    cells = [("source", "state", "bytes", "accepted", "type", "file"), *map(_cells, rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     for row in cells:
         # Never cut: an id is there to be copied.
@@ -53,11 +48,23 @@ def list_sources(connection: Connection, console: Console, *, limit: int) -> Non
         console.print(Text(line), soft_wrap=True)
 
 
+def _all(connection: Connection, *, dead: bool) -> Iterator[dict[str, Any]]:
+    """By pages, as far as they are wanted."""
+    asked = {"dead": "true"} if dead else {}
+    cursor: str | None = None
+    while True:
+        page = connection.call("GET", "/public/sources", **asked, **({"cursor": cursor} if cursor else {})).json()
+        yield from page["sources"]
+        cursor = page.get("next-cursor")
+        if not cursor:
+            return
+
+
 def _cells(source: dict[str, Any]) -> tuple[str, ...]:
     size = source.get("size")
     values = (
         source["source-uuid"],
-        source["state"],
+        f"{source['state']} ({source['code']})" if source.get("code") else source["state"],
         "" if size is None else f"{size:,}",
         str(source.get("accepted-at") or "")[:19],
         source.get("media_type"),
@@ -69,3 +76,20 @@ def _cells(source: dict[str, Any]) -> tuple[str, ...]:
 def delete(connection: Connection, source: str, console: Console) -> None:
     connection.call("DELETE", f"/public/sources/{source}")
     console.print(Text(plain(f"{source} deleted")))
+
+
+def cancel(connection: Connection, source: str, console: Console) -> None:
+    connection.call("POST", f"/public/sources/{source}/cancel")
+    console.print(Text(plain(f"{source} cancelled")))
+
+
+def retry(connection: Connection, sources: Sequence[str], console: Console) -> None:
+    """Says which run is meant, so that an answer that was lost does no harm."""
+    for source in sources:
+        run = connection.call("GET", f"/public/sources/{source}").json()["run"]
+        again = connection.call("POST", f"/public/sources/{source}/retry", run=str(run)).json()
+        console.print(Text(plain(f"{source} run {again['run']}")))
+
+
+def dead_letters(connection: Connection) -> list[str]:
+    return [source["source-uuid"] for source in _all(connection, dead=True)]

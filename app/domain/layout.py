@@ -7,6 +7,7 @@
     sources/<owner>/<source>/deleted             tombstone
     channels/<ws-uuid>/<owner>/<source>          who may hear what, after a wipe
     dead/<owner>/<source>                        perhaps a dead letter: the result of its latest run says so
+    webhooks/<owner>~<source>~<run>~<target>     an end that somebody outside has yet to hear of; webhooks-dead/… is what we gave up
     headrace.json                                layout version and deployment
     sweep.json                                   where the daily sweep of what nobody needs is
 
@@ -25,6 +26,8 @@ OBJECTS = "objects/"
 SOURCES = "sources/"
 CHANNELS = "channels/"
 DEAD = "dead/"
+WEBHOOKS = "webhooks/"
+WEBHOOKS_DEAD = "webhooks-dead/"
 
 
 def object_key(owner: OwnerId, upload: UploadId) -> str:

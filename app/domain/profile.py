@@ -10,12 +10,24 @@ MEDIA_RANGE = r"^[a-z0-9!#$&^_.+-]{1,63}/([a-z0-9!#$&^_.+-]{1,63}|\*)$"
 
 
 @dataclass(frozen=True, slots=True)
+class Webhook:
+    """Who is told of the end of each source of the profile. The operator's own: it may be a private address, and plain http."""
+
+    url: str
+    secret: str
+    """What signs the messages: `whsec_` and base64."""
+    before_client: bool = False
+    """It is told before the channel is, if it answers in time."""
+
+
+@dataclass(frozen=True, slots=True)
 class Profile:
     """Nothing set: no limit beside those of the deployment."""
 
     max_bytes: int | None = None
     types: tuple[str, ...] = ()
     """Media types that are taken, `image/*` for a family."""
+    webhook: Webhook | None = None
 
 
 def takes(types: tuple[str, ...], media_type: str) -> bool:

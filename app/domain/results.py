@@ -77,6 +77,8 @@ class RunResult(Stored):
     profile: str = "default"
     options: dict[str, Any] = Field(default_factory=dict)
     url: str | None = None
+    callback_url: str | None = None
+    organisation: str | None = None
     base_url: str
     code: str | None = None
     """A key of FAILURES, for failed and cancelled runs."""
@@ -108,6 +110,8 @@ def carried(record: InboxRecord) -> dict[str, Any]:
         "ws_uuid": record.ws_uuid,
         "run": record.run,
         "kind": record.kind,
+        "callback_url": record.callback_url,
+        "organisation": record.organisation,
         "digest": record.digest,
         "filename": record.filename,
         "size": record.size,

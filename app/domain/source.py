@@ -71,6 +71,10 @@ class InboxRecord(Stored):
     """Of a URL: what may come of it, where that is less than the deployment's limit."""
     types: list[str] | None = None
     """Media types that are taken, `image/*` for a family; None: all that the deployment takes."""
+    callback_url: str | None = None
+    """Who is told of the end, beside the channel and the profile's webhook."""
+    organisation: str | None = None
+    """Whose secret signs what goes there."""
     tags: list[dict[str, Any]] = Field(default_factory=list)
     metadata: dict[str, Any] = Field(default_factory=dict)
     profile: str = "default"

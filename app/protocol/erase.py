@@ -9,7 +9,7 @@ from app.domain.ids import OwnerId, SourceId
 from app.domain.layout import dead_key, inbox_key, marker_key, object_key, source_prefix, tombstone_key
 from app.domain.source import InboxRecord
 from app.ports import ObjectStore
-from app.protocol import inbox, outcome
+from app.protocol import inbox, outbox, outcome
 
 
 def bury(store: ObjectStore, owner: OwnerId, source: SourceId) -> None:
@@ -40,6 +40,7 @@ def erase(store: ObjectStore, owner: OwnerId, source: SourceId) -> InboxRecord |
     """Bury the source and remove what it has, except the inbox record: that goes by `close`, after the end was said."""
     record = inbox.read(store, owner, source)
     bury(store, owner, source)
+    outbox.forget(store, owner, source)
     # Results last: they name the objects, so a deletion that was cut short can be taken up from them.
     keys = remains(store, owner, source, record)
     results = [key for key in keys if key.endswith("/result.json")]

@@ -54,6 +54,14 @@ def sources_of(store: ObjectStore, owner: OwnerId) -> Iterator[SourceId]:
         after = names[-1]
 
 
+def sources(store: ObjectStore) -> Iterator[tuple[OwnerId, SourceId]]:
+    """Everything in the inbox, by pages."""
+    after = ""
+    while names := page(store, after=after, limit=1000):
+        yield from map(split_member, names)
+        after = names[-1]
+
+
 def page(store: ObjectStore, *, after: str, limit: int) -> list[str]:
     """Names in the inbox (domain/layout.split_member reads them), after one of them. Costs what is open, not what is stored."""
     return store.names(INBOX, after=after, limit=limit)

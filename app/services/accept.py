@@ -29,6 +29,7 @@ from app.ports import AsyncLedger, ObjectStore
 from app.protocol import inbox
 from app.protocol.announce import Announcer
 from app.protocol.outcome import Outcome, outcome
+from app.services.conclude import Conclude
 from app.services.offload import Offload
 from app.services.owed import Owed
 
@@ -45,6 +46,7 @@ class Accept:
     offload: Offload
     announcer: Announcer
     owed: Owed
+    conclude: Conclude
 
     async def look(self, owner: OwnerId, source: SourceId) -> Outcome:
         """What the source has come to before. Raises Unavailable."""
@@ -117,8 +119,7 @@ class Accept:
         elif ended.state is State.SUCCEEDED:
             await self._say_again(owner, record, ended)
         else:
-            await self.ledger.finish(owner, current, self.announcer.ended(owner, ended), state=ended.state)
-            await self.offload(inbox.remove, self.store, owner, current)
+            await self.conclude(owner, current, ended)
             return False
         return True
 

@@ -13,6 +13,7 @@ from functools import partial
 
 from app.domain.errors import NotFound, Unavailable
 from app.domain.ids import OwnerId, SourceId
+from app.domain.layout import dead_prefix
 from app.domain.results import Moment, RunResult
 from app.domain.source import InboxRecord, State
 from app.ports import AsyncLedger, LedgerRecord, ObjectStore
@@ -45,6 +46,11 @@ class View:
         return of.run if of else 1
 
     @property
+    def is_dead(self) -> bool:
+        """A dead letter: its latest run failed because it was tried too often."""
+        return self.result is not None and self.result.spent
+
+    @property
     def is_settled(self) -> bool:
         """The run has ended and its end was said."""
         return self.result is not None and self.record is None
@@ -67,16 +73,21 @@ class Sources:
         with suppress(Unavailable):
             live = await self.ledger.record(owner, source)
             if live is not None and view.result is None:
-                timeline, queued = await asyncio.gather(self.ledger.timeline(owner, source, live.run), self.ledger.position(owner, source))
+                timeline, queued = await asyncio.gather(self.ledger.timeline(owner, source, live.run), self.ledger.place(owner, source))
         state = live.state if live is not None and view.result is None and not live.state.is_terminal else view.state
         return View(source, state, view.record, view.result, live if view.result is None else None, tuple(timeline), queued)
 
-    async def page(self, owner: OwnerId, *, after: str, limit: int) -> tuple[list[View], str | None]:
-        """Up to `limit` (1 to 100) sources after the id `after`, in a fixed order; and where the next page begins."""
-        ids = await self.offload(partial(catalogue.ids, self.store, owner, after=after, limit=limit + 1))
+    async def page(self, owner: OwnerId, *, after: str, limit: int, dead: bool = False) -> tuple[list[View], str | None]:
+        """Up to `limit` (1 to 100) sources after the id `after`, in a fixed order; and where the next page begins.
+
+        `dead`: dead letters only. A page may then have fewer, or none, and yet another behind it.
+        """
+        find = self._dead_ids if dead else partial(catalogue.ids, self.store)
+        ids = await self.offload(partial(find, owner, after=after, limit=limit + 1))
         looks = await asyncio.gather(*(self.offload(self._look, owner, source) for source in ids[:limit]))
         views = [_view(source, *look) for source, look in zip(ids, looks, strict=False)]
-        return [view for view in views if view is not None], ids[limit - 1] if len(ids) > limit else None
+        found = [view for view in views if view is not None and (view.is_dead or not dead)]
+        return found, ids[limit - 1] if len(ids) > limit else None
 
     async def delete(self, owner: OwnerId, source: SourceId) -> None:
         """Away with it, whatever state it is in; an open run ends as `cancelled`. Raises NotFound, Unavailable (try again)."""
@@ -99,6 +110,10 @@ class Sources:
 
     def _look(self, owner: OwnerId, source: SourceId) -> tuple[InboxRecord | None, Outcome]:
         return inbox.read(self.store, owner, source), outcome(self.store, owner, source)
+
+    def _dead_ids(self, owner: OwnerId, *, after: str, limit: int) -> list[SourceId]:
+        """Marked before the commit, so one may be of a run that ended otherwise, or was run again since: the results tell."""
+        return [SourceId(name) for name in self.store.names(dead_prefix(owner), after=after, limit=limit)]
 
     def _has_anything(self, owner: OwnerId, source: SourceId) -> bool:
         """A source that was deleted has something left when the deletion was cut short: then it is taken up again."""

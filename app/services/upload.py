@@ -51,6 +51,9 @@ class Submission:
     terms: Terms = field(default_factory=lambda: Terms(max_bytes=1 << 62))
     options: dict[str, Any] = field(default_factory=dict)
     traceparent: str | None = None
+    callback_url: str | None = None
+    """Who is told of the end."""
+    organisation: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +173,8 @@ class Upload:
             options=submission.options,
             base_url=submission.base_url,
             traceparent=submission.traceparent,
+            callback_url=submission.callback_url or None,
+            organisation=submission.organisation if submission.callback_url else None,
         )
 
 
@@ -177,6 +182,8 @@ def _check(submission: Submission, size_bytes: int = 0) -> None:
     if size_bytes > submission.terms.max_bytes:  # the profile may have been named after the file
         limit = submission.terms.max_bytes
         raise TooLarge(detail=f"an upload of profile {submission.terms.profile} may have {limit} bytes", limit=limit)
+    if submission.callback_url:
+        check_url(submission.callback_url)
     if not all(isinstance(tag, dict) for tag in submission.tags):
         raise InvalidRequest("invalid_field", "tags must be a list of objects", field="tags")
     if json_size(submission.metadata | submission.terms.metadata) > METADATA_LIMIT_BYTES:

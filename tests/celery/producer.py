@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import uuid
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Self
@@ -46,13 +47,18 @@ class Producer:
         self.ledger.close()
         self.store.close()
 
-    def accept(self, body: bytes = b"some words", *, filename: str = "a.txt", url: str | None = None, metadata: dict[str, str] | None = None) -> InboxRecord:
+    def accept(
+        self, body: bytes = b"some words", *, filename: str = "a.txt", url: str | None = None, metadata: dict[str, str] | None = None,
+        before_the_hint: Callable[[InboxRecord], None] | None = None,
+    ) -> InboxRecord:  # fmt: skip
         """The bytes, the inbox record, and the hint; without the hint while Redis is away."""
         upload = new_upload()
         if url is None:
             self.store.put(object_key(self.owner, upload), body)
         record = _record(upload, body, filename, url, metadata or {})
         assert inbox.create(self.store, self.owner, record)
+        if before_the_hint is not None:
+            before_the_hint(record)
         with suppress(Unavailable):
             assert self.ledger.accept(self.owner, record)
         return record

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 import pytest
 
-from app.domain.jobs import Lane
+from app.domain.jobs import Lane, lane_of
 from app.domain.source import InboxRecord
 from app.settings import Settings
 from tests.celery.producer import Producer
@@ -55,7 +55,7 @@ def test_no_lane_starves_while_another_one_is_full(producer: Producer, other: Pr
     fast = [producer.accept(b"some words") for _ in range(BACKLOG)]
     slow = other.accept(url=origin.url("/report.pdf"))
     large = other.accept(b"x" * (65 << 20), filename="large.bin")
-    assert [Lane(lane) for lane in ("slow", "bulk")]
+    assert [lane_of(record) for record in (fast[0], slow, large)] == list(Lane)
     other.end(slow)
     other.end(large)
     assert ended(producer, fast) < BACKLOG

@@ -13,12 +13,12 @@ from redis import Redis
 
 from app.adapters.celery_queue import message
 from app.adapters.redis.keys import Keyspace
-from app.domain.jobs import PROCESS_QUEUE, PROCESS_SOURCE, ProcessSource
+from app.domain.jobs import PROCESS_SOURCE, Lane, ProcessSource
 from tests.ledgers import OWNER, SOURCE
 from tests.servers import Valkey, eventually
 from tests.stack import ROOT
 
-QUEUE = Keyspace("headrace:").queue(PROCESS_QUEUE)
+QUEUE = Keyspace("headrace:").queue(Lane.FAST.queue)
 
 
 # Those of the cluster, which this module does without.
@@ -34,7 +34,7 @@ def broker() -> Iterator[Valkey]:
 
 
 def send(redis: Redis) -> None:
-    redis.lpush(QUEUE, message(PROCESS_SOURCE, PROCESS_QUEUE, ProcessSource(owner=OWNER, source=SOURCE, run=1)))
+    redis.lpush(QUEUE, message(PROCESS_SOURCE, Lane.FAST.queue, ProcessSource(owner=OWNER, source=SOURCE, run=1)))
 
 
 class Worker:

@@ -192,7 +192,7 @@ def everything(ledger):
     ledger.is_whole()
     ledger.queueing()
     ledger.wake(OWNER, Lane.FAST)
-    ledger.position(OWNER, SOURCE)
+    ledger.place(OWNER, SOURCE)
     ledger.lead("me", seconds=1)
     ledger.told(OWNER, WS, 1)
     ledger.state(OWNER, WS)

@@ -161,25 +161,25 @@ def test_nothing_of_the_turns_stays_when_all_have_ended(open_ledger):
     assert [name for name in ledger.names() if ledger.raw.ttl(name) < 0] == []
 
 
-# ------------------------------------------------------------------------------------------------ position
+# ------------------------------------------------------------------------------------------------ place
 
 
-def test_the_position_counts_those_in_the_queue_and_those_that_wait(backlog):
+def test_the_place_counts_those_in_the_queue_and_those_that_wait(backlog):
     backlog.accept(STRANGER, ONE)
-    assert [backlog.position(OWNER, run.source_uuid) for run in RUNS] == [1, 2, 4, 5, 6]
-    assert backlog.position(STRANGER, ONE.source_uuid) == 3
+    assert [backlog.place(OWNER, run.source_uuid) for run in RUNS] == [1, 2, 4, 5, 6]
+    assert backlog.place(STRANGER, ONE.source_uuid) == 3
 
 
-def test_the_position_falls_as_messages_are_taken_and_turns_are_given(backlog):
+def test_the_place_falls_as_messages_are_taken_and_turns_are_given(backlog):
     backlog.pop()
     take(backlog, ONE)
-    assert [backlog.position(OWNER, run.source_uuid) for run in RUNS] == [None, 1, 2, 3, 4]
+    assert [backlog.place(OWNER, run.source_uuid) for run in RUNS] == [None, 1, 2, 3, 4]
     end(backlog, ONE)
-    assert [backlog.position(OWNER, run.source_uuid) for run in RUNS] == [None, 1, 2, 3, 4]
+    assert [backlog.place(OWNER, run.source_uuid) for run in RUNS] == [None, 1, 2, 3, 4]
 
 
-def test_who_is_at_work_has_ended_or_is_not_known_has_no_position(backlog):
+def test_who_is_at_work_has_ended_or_is_not_known_has_no_place(backlog):
     take(backlog, ONE)
     end(backlog, TWO)
     for source in (ONE.source_uuid, TWO.source_uuid, SourceId("never")):
-        assert backlog.position(OWNER, source) is None
+        assert backlog.place(OWNER, source) is None

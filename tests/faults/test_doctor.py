@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from celery import Celery
 
-from app.domain.jobs import PROCESS_QUEUE
+from app.domain.jobs import QUEUES
 from tests.client import eventually
 from tests.servers import Valkey
 from tests.stack import ROOT, Stack
@@ -57,11 +57,13 @@ def test_a_stack_that_is_well_and_then_one_thing_after_another(tmp_path: Path, r
 
             # The worker lives, answers pings, and takes nothing.
             name = worker.removeprefix("worker ").split(":")[0]
-            assert node.control.cancel_consumer(PROCESS_QUEUE, destination=[name], reply=True, timeout=20)
+            for queue in QUEUES:
+                assert node.control.cancel_consumer(queue, destination=[name], reply=True, timeout=20)
             source = client.upload(client.register(), b"words that wait")
             status, told = eventually(lambda: (found := doctor(stack))[0] == 1 and found)
             assert "1 wait, and nothing was taken for" in told["bad"][0]
-            assert node.control.add_consumer(PROCESS_QUEUE, destination=[name], reply=True, timeout=20)
+            for queue in QUEUES:
+                assert node.control.add_consumer(queue, destination=[name], reply=True, timeout=20)
             assert client.wait(source)["state"] == "succeeded"
             eventually(lambda: doctor(stack)[0] == 0)
 

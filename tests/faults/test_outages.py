@@ -10,12 +10,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
 from tests.client import ends, eventually, until_closed
 from tests.contract.faulty_proxy import faulty_proxy
+from tests.faults.conftest import Bucket
 from tests.servers import Valkey
 from tests.stack import Origin, Stack
 
@@ -125,23 +124,11 @@ def test_a_redis_that_takes_no_writes_is_as_one_that_is_away_and_the_workers_liv
 # ------------------------------------------------------------------------------------------------ the store
 
 
-@pytest.fixture
-def bucket() -> Iterator[dict[str, str]]:
-    """One of moto's: it keeps no promise but to be there, so the stack has to be told to take it."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    url = "http://{}:{}".format(*server.get_host_and_port())
-    keys = {"aws_access_key_id": "any", "aws_secret_access_key": "thing", "region_name": "us-east-1"}
-    boto3.client("s3", endpoint_url=url, **keys).create_bucket(Bucket="headrace-outage")
-    yield {
-        "storage_url": "s3://headrace-outage/x", "s3_endpoint_url": url, "s3_region": "us-east-1", "s3_access_key_id": "any",
-        "s3_secret_access_key": "thing", "unsafe_store": "true",
-    }  # fmt: skip
-    server.stop()
-
-
-def test_a_bucket_that_is_away_is_a_503_that_says_when_to_come_back(tmp_path: Path, bucket: dict[str, str]) -> None:
-    with faulty_proxy(bucket["s3_endpoint_url"]) as proxy, running(Stack(tmp_path / "stack", workers="1", **bucket | {"s3_endpoint_url": proxy.url})) as stack:
+def test_a_bucket_that_is_away_is_a_503_that_says_when_to_come_back(tmp_path: Path, bucket: Bucket) -> None:
+    with (
+        faulty_proxy(bucket.settings["s3_endpoint_url"]) as proxy,
+        running(Stack(tmp_path / "stack", workers="1", **bucket.settings | {"s3_endpoint_url": proxy.url})) as stack,
+    ):
         with stack.client() as client:
             channel, source = client.register(), str(uuid.uuid4())
             before = stack.processes()

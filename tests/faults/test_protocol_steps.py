@@ -5,8 +5,11 @@ A stop is a `Died` raised out of the store or the ledger, after which nothing of
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import json
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -18,18 +21,22 @@ import pytest
 
 from app.adapters.folder import FolderObjectStore
 from app.adapters.redis.calls import Calls, Terms
-from app.adapters.redis.client import RedisLocation, connect
+from app.adapters.redis.client import RedisLocation, connect, connect_async
 from app.adapters.redis.keys import Keyspace
-from app.adapters.redis.ledger import RedisLedger
-from app.domain.errors import FAILURES, Unavailable
-from app.domain.ids import ChannelId, OwnerId, SourceId, UploadId, owner_id
-from app.domain.layout import inbox_key, object_key, result_key, source_prefix
+from app.adapters.redis.ledger import AsyncRedisLedger, RedisLedger
+from app.domain.errors import FAILURES, Conflict, Unavailable
+from app.domain.ids import ChannelId, OwnerId, SourceId, UploadId, new_fence, owner_id
+from app.domain.layout import dead_key, inbox_key, object_key, result_key, source_prefix
+from app.domain.lease import this_worker
 from app.domain.source import InboxRecord, State
 from app.protocol import erase, inbox
 from app.protocol.announce import Announcer
 from app.protocol.deliver import Deliver
 from app.protocol.outcome import outcome
-from tests.servers import Valkey
+from app.services.conclude import Conclude
+from app.services.offload import Offload
+from app.services.runs import Runs
+from tests.servers import Valkey, eventually
 from worker.pipeline import run as pipeline
 from worker.pipeline.run import Parts, process
 from worker.reconcile.reconciler import Reconciler
@@ -130,6 +137,7 @@ def is_commit(name: str, args: tuple) -> bool:
 STEPS: dict[str, tuple[str, Callable[[str, tuple], bool]]] = {
     "claim": ("ledger", lambda name, _: name == "claim"),
     "first milestone": ("ledger", lambda name, _: name == "append"),
+    "bytes": ("store", lambda name, _: name == "path"),
     "artifact": ("store", lambda name, args: name == "put" and args[0].endswith("text.txt")),
     "marker": ("store", lambda name, args: name == "put" and args[0].startswith("channels/")),
     "commit": ("store", is_commit),
@@ -277,7 +285,7 @@ def test_a_death_around_a_release_ends_in_one_success(house: House, monkeypatch:
     house.assert_one_success()
 
 
-@pytest.mark.parametrize("step", ["artifact", "marker", "commit", "inbox away"])
+@pytest.mark.parametrize("step", ["bytes", "artifact", "marker", "commit", "inbox away"])
 def test_an_outage_of_the_store_that_ends_is_waited_for_and_said(house: House, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
     house.accept()
     refusals = [0]
@@ -295,7 +303,25 @@ def test_an_outage_of_the_store_that_ends_is_waited_for_and_said(house: House, m
     assert outcome(house.parts.store, OWNER, SOURCE).result.attempt == 1
     with house.valkey.client() as redis:
         said = [fields["d"] for _, fields in redis.xrange(f"t:events:{OWNER}~{CHANNEL}") if '"waiting-for":"storage"' in fields["d"]]
-    assert len(said) == (step in {"artifact", "marker", "commit"})
+    assert len(said) == (step != "inbox away"), "after the end there is nothing more to say"
+
+
+def test_the_lease_of_a_worker_that_is_dead_on_this_host_is_taken_at_once(house: House) -> None:
+    record = house.accept()
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    host, _, started = this_worker().split("|")
+    gone.wait()
+    assert house.parts.ledger.claim(OWNER, record, fence=new_fence(), worker=f"{host}|{gone.pid}|{started}").kind == "ok"
+    process(house.parts, OWNER, SOURCE)
+    house.assert_one_success()
+    assert outcome(house.parts.store, OWNER, SOURCE).result.attempt == 2
+
+
+def test_a_lease_of_another_host_is_respected(house: House) -> None:
+    record = house.accept()
+    assert house.parts.ledger.claim(OWNER, record, fence=new_fence(), worker="elsewhere|1|1").kind == "ok"
+    process(house.parts, OWNER, SOURCE)
+    assert house.ends() == []
 
 
 @pytest.mark.parametrize("how", ["killed", "frozen"])
@@ -536,3 +562,179 @@ def test_a_disk_that_is_full_in_any_stage_gives_the_run_back(house: House, monke
     assert house.artifacts() == []
     process(house.parts, OWNER, SOURCE)
     house.assert_one_success()
+
+
+# ------------------------------------------------------------------------------------------------ cancel and retry
+
+
+class Office:
+    """The API's side of the same store and Redis, which dies where it is told to."""
+
+    def __init__(self, house: House) -> None:
+        self.house = house
+
+    def __call__(self, call: str, step: str = "", *, after: bool = False) -> None:
+        asyncio.run(self._run(call, step, after=after))
+
+    async def _run(self, call: str, step: str, *, after: bool) -> None:
+        ledger = AsyncRedisLedger(connect_async(RedisLocation(self.house.valkey.url)), Calls(Keyspace("t:"), Terms(grace_seconds=0.01)))
+        offload = Offload(2)
+        where, when = (STEPS | OFFICE_STEPS).get(step, ("", lambda *_: False))
+        store: Any = Stops(self.house.parts.store, when if where == "store" else lambda *_: False, Died, after=after)
+        wired: Any = Stops(ledger, when if where == "ledger" else lambda *_: False, Died, after=False)
+        if where == "ledger" and after:
+
+            class After(Stops):
+                def __getattr__(self, name: str) -> Any:
+                    real = getattr(self._inner, name)
+
+                    async def call(*args: Any, **kwargs: Any) -> Any:
+                        answer = await real(*args, **kwargs)
+                        if when(name, args):
+                            raise Died
+                        return answer
+
+                    return call
+
+            wired = After(ledger, when, Died, after=True)
+        conclude = Conclude(store, wired, offload, self.house.parts.announcer)
+        runs = Runs(store, wired, offload, conclude)
+        try:
+            if call == "cancel":
+                await runs.cancel(OWNER, SOURCE)
+            else:
+                await runs.retry(OWNER, SOURCE, run=1, base_url="http://here")
+        finally:
+            offload.close()
+            await ledger.close()
+
+
+OFFICE_STEPS: dict[str, tuple[str, Callable[[str, tuple], bool]]] = {
+    "accept": ("ledger", lambda name, _: name == "accept"),
+    "claim of the id": ("store", lambda name, args: name == "create" and args[0].startswith("inbox/")),
+}
+
+
+def settle(house: House) -> None:
+    """The reconciler looks, and a worker takes what is open."""
+    Reconciler(house.parts, name="me", scan_seconds=0).turn()
+    process(house.parts, OWNER, SOURCE)
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("step", ["commit", "finish", "inbox away"])
+def test_a_death_around_any_step_of_a_cancellation_leaves_one_end(house: House, step: str, after: bool) -> None:
+    house.accept()
+    with pytest.raises(Died):
+        Office(house)("cancel", step, after=after)
+    settle(house)
+    committed = step != "commit" or after
+    assert outcome(house.parts.store, OWNER, SOURCE).result.state is (State.CANCELLED if committed else State.SUCCEEDED)
+    assert len(house.ends()) == 1
+    assert (b'"code":"cancelled"' in house.ends()[0]) is committed
+    assert inbox.read(house.parts.store, OWNER, SOURCE) is None
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("step", ["claim of the id", "accept"])
+def test_a_death_around_any_step_of_a_retry_leaves_one_run_more_or_none(house: House, step: str, after: bool) -> None:
+    house.accept()
+    Office(house)("cancel")
+    with pytest.raises(Died):
+        Office(house)("retry", step, after=after)
+    settle(house)
+    begun = step == "accept" or after
+    assert outcome(house.parts.store, OWNER, SOURCE).result.run == 1 + begun
+    Office(house)("retry")
+    settle(house)
+    result = outcome(house.parts.store, OWNER, SOURCE).result
+    assert (result.run, result.state) == (2, State.SUCCEEDED)
+    assert len(house.ends()) == 2
+    assert inbox.read(house.parts.store, OWNER, SOURCE) is None
+
+
+@pytest.mark.parametrize("stage", ["fetch", "checksum", "extract", "store_stage"])
+def test_cancelled_in_a_stage_the_work_stops_and_leaves_nothing(house: House, monkeypatch: pytest.MonkeyPatch, stage: str) -> None:
+    house.accept()
+    done = []
+
+    def long(context: Any) -> None:
+        Office(house)("cancel")
+        eventually(context.check)
+        done.append(stage)
+
+    stage_that(monkeypatch, stage, long)
+    process(replace(house.parts, lease_seconds=0.2), OWNER, SOURCE)
+    assert done == [], "check() ended it"
+    assert [b'"code":"cancelled"' in end for end in house.ends()] == [True]
+    assert house.artifacts() == ["result.json"]
+    assert inbox.read(house.parts.store, OWNER, SOURCE) is None
+    assert list(house.parts.scratch.iterdir()) == []
+
+
+@pytest.mark.parametrize("first", ["the cancellation", "the worker"])
+def test_a_race_of_a_cancellation_with_a_success_has_one_outcome(house: House, first: str) -> None:
+    house.accept()
+    inner = house.parts.store
+    raced = []
+
+    class Racing(Stops):
+        def __getattr__(self, name: str) -> Any:
+            if name != "create":
+                return getattr(inner, name)
+
+            def create(key: str, body: bytes, **more: Any) -> bool:
+                made = first == "the worker" and inner.create(key, body, **more)
+                try:
+                    Office(house)("cancel")
+                except Conflict as error:
+                    raced.append(error.code)
+                return made or inner.create(key, body, **more)
+
+            return create
+
+    process(replace(house.parts, store=Racing(inner, lambda *_: False, Died, after=False)), OWNER, SOURCE)
+    assert len(house.ends()) == 1
+    if first == "the worker":
+        assert raced == ["already_ended"]
+        house.assert_one_success()
+    else:
+        assert b'"code":"cancelled"' in house.ends()[0]
+        assert house.artifacts() == ["result.json"]
+        assert outcome(inner, OWNER, SOURCE).result.state is State.CANCELLED
+
+
+def test_a_cancellation_outlives_a_wipe_in_the_middle_of_the_work(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    house.accept()
+    checksum = pipeline.checksum.run
+
+    def wiped(context: Any) -> None:
+        Office(house)("cancel")
+        with house.valkey.client() as redis:
+            redis.flushall()
+        checksum(context)
+
+    stage_that(monkeypatch, "checksum", wiped)
+    process(replace(house.parts, lease_seconds=30), OWNER, SOURCE)
+    settle(house)
+    assert outcome(house.parts.store, OWNER, SOURCE).result.state is State.CANCELLED
+    assert len(house.ends()) <= 1
+    assert house.artifacts() == ["result.json"]
+
+
+def test_a_dead_letter_is_marked_before_it_is_committed_and_run_again_with_all_its_attempts(house: House) -> None:
+    house.accept()
+    with house.valkey.client() as redis:
+        redis.hset(f"t:source:{OWNER}~{SOURCE}", "attempt", 3)
+    stops = Stops(house.parts.store, is_commit, Died, after=False)
+    with pytest.raises(Died):
+        process(replace(house.parts, store=stops), OWNER, SOURCE)
+    assert house.parts.store.keys("dead/") == [dead_key(OWNER, SOURCE)]
+    house.recover()
+    result = outcome(house.parts.store, OWNER, SOURCE).result
+    assert (result.code, result.spent) == ("crash", True)
+    Office(house)("retry")
+    assert house.parts.store.keys("dead/") == []
+    process(house.parts, OWNER, SOURCE)
+    assert outcome(house.parts.store, OWNER, SOURCE).result.attempt == 1
+    assert [b'"status":"success"' in end for end in house.ends()] == [False, True]

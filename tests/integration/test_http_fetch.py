@@ -5,6 +5,7 @@ What proves a refusal is the record of connections, kept by an audit hook below 
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import socket
 import sys
@@ -13,7 +14,9 @@ import traceback
 
 import pytest
 
-from app.adapters.http_fetch import FetchPolicy, GuardedFetcher
+from app.adapters import http_limits
+from app.adapters.http_fetch import GuardedFetcher
+from app.adapters.http_guard import FetchPolicy
 from app.domain.errors import ProcessingFailed
 from tests.integration import origin as servers
 from tests.integration.origin import answer, drip, flood
@@ -505,6 +508,50 @@ def test_a_silent_system_resolver_is_given_up(origin, fetcher, wire, monkeypatch
     assert wire == []
 
 
+# ------------------------------------------------------------------------------------------------ stopped by whoever asked
+
+
+class NotWanted(Exception):
+    pass
+
+
+@pytest.mark.parametrize("path", ["/head", "/body"])
+def test_a_fetch_that_is_not_wanted_any_more_ends_while_it_waits(origin, fetcher, monkeypatch, path):
+    monkeypatch.setattr(http_limits, "_CHECK_SECONDS", 0.05)
+    origin.routes |= {"/head": drip(b"", b"", every=60), "/body": drip(answer(length=10), b"", every=60)}
+    asked = []
+
+    def check():
+        asked.append(1)
+        if len(asked) > 4:
+            raise NotWanted
+
+    with pytest.raises(NotWanted), fetcher(read_seconds=1000).fetch(f"{origin.base}{path}", max_bytes=100, check=check) as fetched:
+        list(fetched.chunks)
+
+
+@pytest.mark.parametrize("tls", [False, True])
+def test_being_asked_while_it_waits_takes_nothing_from_the_answer(origin, fetcher, nameserver, monkeypatch, tmp_path, tls):
+    monkeypatch.setattr(http_limits, "_CHECK_SECONDS", 0.01)
+    asked = []
+
+    def slowly(send, stop):
+        for piece in (b"HTTP/1.1 200 OK\r\nConte", b"nt-Length: 9\r\n\r\nab", b"cde", b"fghi"):
+            stop.wait(0.1)
+            send(piece)
+
+    with secure(tmp_path, "import.test") if tls else contextlib.nullcontext(origin) as asking:
+        asking.routes["/"] = slowly
+        made = fetcher(ports=[asking.port])
+        if tls:
+            nameserver.names["import.test"] = [["127.0.0.2"]]
+            made._guard._ssl.load_verify_locations(tmp_path / "import.test.pem")
+        url = f"https://import.test:{asking.port}/" if tls else f"{asking.base}/"
+        with made.fetch(url, max_bytes=100, check=lambda: asked.append(1)) as fetched:
+            assert b"".join(fetched.chunks) == b"abcdefghi"
+    assert len(asked) > 8
+
+
 # ------------------------------------------------------------------------------------------------ leaving
 
 
@@ -540,7 +587,7 @@ def test_https_is_verified_against_the_name_and_not_the_address(fetcher, nameser
     with secure(tmp_path, "import.test") as origin:
         origin.routes["/"] = answer(b"hello")
         trusting, strict = fetcher(ports=[origin.port]), fetcher(ports=[origin.port])
-        trusting._ssl.load_verify_locations(tmp_path / "import.test.pem")
+        trusting._guard._ssl.load_verify_locations(tmp_path / "import.test.pem")
         assert fetch(trusting, f"https://import.test:{origin.port}/")[1] == b"hello"
         assert failure(trusting, f"https://other.test:{origin.port}/") == "fetch_failed"
         assert failure(strict, f"https://import.test:{origin.port}/") == "fetch_failed"
@@ -551,7 +598,7 @@ def test_the_limits_hold_inside_tls(fetcher, nameserver, tmp_path):
     with secure(tmp_path, "import.test") as origin:
         origin.routes |= {"/slow": drip(answer(length=None), b"x"), "/endless": flood(answer(length=None), b"x" * 65536)}
         trusting = fetcher(ports=[origin.port], timeout_seconds=1)
-        trusting._ssl.load_verify_locations(tmp_path / "import.test.pem")
+        trusting._guard._ssl.load_verify_locations(tmp_path / "import.test.pem")
         assert failure(trusting, f"https://import.test:{origin.port}/slow") == "timeout"
         assert failure(trusting, f"https://import.test:{origin.port}/endless", max_bytes=300_000) == "too_large"
 

@@ -148,7 +148,7 @@ class LedgerModel(RuleBasedStateMachine):
     @invariant()
     def the_same_is_open_at_work_and_enqueued(self):
         for source in SOURCES:
-            self.both("position", OWNER, source)
+            self.both("place", OWNER, source)
         for name in ("due", "running", "queued", "queueing"):
             ours, theirs = (getattr(ledger, name)(**({"limit": 99} if name == "due" else {})) for ledger in (self.memory, self.redis))
             assert (ours if name == "queued" else sorted(map(str, ours))) == (theirs if name == "queued" else sorted(map(str, theirs))), name

@@ -26,10 +26,12 @@ from app.protocol.announce import Announcer
 from app.services.accept import Accept
 from app.services.access import Access
 from app.services.budget import BufferBudget
+from app.services.conclude import Conclude
 from app.services.health import Health
 from app.services.hub import Hub
 from app.services.offload import Offload
 from app.services.owed import Owed
+from app.services.runs import Runs
 from app.services.snapshots import Snapshots
 from app.services.sockets import SocketLimits, Sockets
 from app.services.sources import Sources
@@ -232,7 +234,9 @@ class House:
         self.health = Health(self.ledger, self.store, self.offload)
         self.rate_limits = RateLimits()
         self.sockets = Sockets(SocketLimits(2, 3, 4))
-        self.accept = Accept(self.store, self.ledger, self.offload, self.announcer, self.owed)
+        self.conclude = Conclude(self.store, self.ledger, self.offload, self.announcer)
+        self.accept = Accept(self.store, self.ledger, self.offload, self.announcer, self.owed, self.conclude)
+        self.runs = Runs(self.store, self.ledger, self.offload, self.conclude)
         self.budget = BufferBudget(self.budget_bytes)
         self.upload = Upload(self.store, self.offload, self.budget, self.access, self.ledger, self.accept, self.policy)
         self.sources = Sources(self.store, self.ledger, self.offload, self.announcer)

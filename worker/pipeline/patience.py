@@ -30,14 +30,14 @@ class Patience:
     `pause` sleeps, and may end the waiting by an error of its own. `tell` is called when the second try has failed too.
     """
 
-    def __init__(self, seconds: float, pause: Callable[[float], None]) -> None:
+    def __init__(self, seconds: float, pause: Callable[[float], None], *, longest_pause_seconds: float = _LONGEST_PAUSE_SECONDS) -> None:
         self.tell: Callable[[], None] = lambda: None
         self.has_waited = False
         """Something was away: then it is no wonder that the run took long."""
         self._retrying = Retrying(
             sleep=pause,
             stop=stop_after_delay(seconds) & stop_after_attempt(2),
-            wait=wait_exponential_jitter(multiplier=_FIRST_PAUSE_SECONDS, max=_LONGEST_PAUSE_SECONDS, jitter=_JITTER_SECONDS),
+            wait=wait_exponential_jitter(multiplier=_FIRST_PAUSE_SECONDS, max=longest_pause_seconds, jitter=_JITTER_SECONDS),
             retry=retry_if_exception_type(Unavailable),
             before_sleep=self._note,
             reraise=True,

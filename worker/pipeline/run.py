@@ -32,10 +32,11 @@ from app.domain.results import PREVIEW_CHARACTERS, Moment, RunResult, Text, acce
 from app.domain.source import InboxRecord, State
 from app.domain.stages import Stage
 from app.ports import Claim, Fetcher, Ledger, ObjectStore
-from app.protocol import erase, inbox
+from app.protocol import erase, inbox, outbox
 from app.protocol.announce import Announcer
 from app.protocol.commit import commit, discard
 from app.protocol.deliver import Deliver
+from app.protocol.outbox import Targets
 from app.protocol.outcome import outcome
 from worker.pipeline import disk, scratch
 from worker.pipeline.context import StageContext
@@ -55,6 +56,9 @@ STAGES: tuple[tuple[Stage, ModuleType], ...] = (
 _GIVE_BACK_SECONDS = 20.0
 """Less than what is between the two time limits of a task (celeryconfig.py)."""
 
+_ENDING_PAUSE_SECONDS = 1.0
+"""Sooner than the reconciler finds the result: whoever says the end first cuts off what this attempt still has to tell."""
+
 Trying = Callable[..., Any]
 """How a call is made that may find something away."""
 
@@ -62,6 +66,18 @@ Trying = Callable[..., Any]
 def at_once(call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     """Once. Whoever asked has other things to do, and comes back."""
     return call(*args, **kwargs)
+
+
+@dataclass(frozen=True, slots=True)
+class _Hold:
+    """One attempt's hold on a run, and what it works with as long as it has it."""
+
+    claim: Claim
+    fence: Fence
+    heartbeat: Heartbeat
+    story: Story
+    patience: Patience
+    store: ObjectStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +93,7 @@ class Parts:
     lease_seconds: float
     outage_seconds: float = 120
     deliver: Deliver = field(default_factory=Deliver)
+    targets: Targets = field(default_factory=Targets)
     timeouts: tuple[type[BaseException], ...] = ()
     """What the task runner raises into the work when its time is over."""
 
@@ -118,14 +135,15 @@ def attempt(parts: Parts, owner: OwnerId, record: InboxRecord) -> None:
     if claim.kind in {"busy", "waits", "over"}:
         return
     with Heartbeat(parts.ledger, owner, record, fence=fence, worker=this_worker(), attempt=claim.attempt, lease_seconds=parts.lease_seconds) as heartbeat:
-        working, ending = Patience(parts.outage_seconds, heartbeat.pause), Patience(parts.outage_seconds, time.sleep)
+        patience = Patience(parts.outage_seconds, heartbeat.pause)
         story = Story(parts.ledger, owner, record, fence=fence, attempt=claim.attempt, heartbeat=heartbeat)
-        store = PatientStore(parts.store, working)
+        hold = _Hold(claim, fence, heartbeat, story, patience, PatientStore(parts.store, patience))
+        ending = Patience(parts.outage_seconds, time.sleep, longest_pause_seconds=_ENDING_PAUSE_SECONDS)
         try:
-            result = _work(parts, owner, record, fence, claim, heartbeat, story, store, working)
+            result = _work(parts, owner, record, hold)
             if result.spent:
-                store.put(dead_key(owner, record.source_uuid), b"")
-            winner = commit(store, owner, result)
+                hold.store.put(dead_key(owner, record.source_uuid), b"")
+            winner = commit(hold.store, owner, result)
             ending(story.catch_up)
             patient = replace(parts, store=PatientStore(parts.store, ending))
             if winner is None:
@@ -139,7 +157,7 @@ def attempt(parts: Parts, owner: OwnerId, record: InboxRecord) -> None:
             _give_back(parts, owner, record, fence)
         except parts.timeouts:
             log.warning("source %s: no end in its time; put back", record.source_uuid)
-            _give_back(parts, owner, record, fence, overran=not working.has_waited)
+            _give_back(parts, owner, record, fence, overran=not patience.has_waited)
         except SystemExit:  # the process is told to stop; that costs no attempt
             log.info("source %s: told to stop; put back", record.source_uuid)
             with suppress(Unavailable):
@@ -148,7 +166,8 @@ def attempt(parts: Parts, owner: OwnerId, record: InboxRecord) -> None:
 
 
 def conclude(parts: Parts, owner: OwnerId, record: InboxRecord, result: RunResult, *, trying: Trying = at_once) -> None:
-    """Deliver, finish: say the end, then let the inbox record go. Winner, loser and reconciler may all do it; readers hear it once."""
+    """Outbox, deliver, finish: say the end, then let the inbox record go. Winner, loser and reconciler may all do it; readers hear it once."""
+    outbox.post(parts.store, owner, result, parts.targets)
     parts.deliver(owner, result)
     trying(parts.ledger.finish, owner, record, parts.announcer.ended(owner, result), state=result.state)
     if result.state is State.SUCCEEDED and result.run > 1:
@@ -177,18 +196,17 @@ def _give_back(parts: Parts, owner: OwnerId, record: InboxRecord, fence: Fence, 
         Patience(min(parts.outage_seconds, _GIVE_BACK_SECONDS), time.sleep)(parts.ledger.release, owner, record, fence=fence, overran=overran)
 
 
-def _work(
-    parts: Parts, owner: OwnerId, record: InboxRecord, fence: Fence, claim: Claim, heartbeat: Heartbeat, story: Story, store: ObjectStore, patience: Patience
-) -> RunResult:
+def _work(parts: Parts, owner: OwnerId, record: InboxRecord, hold: _Hold) -> RunResult:
     """The result of this attempt, not yet committed. Raises LeaseLost, Unavailable, `parts.timeouts`."""
+    claim = hold.claim
     if claim.kind == "spent":
-        return _with_timeline(parts, owner, failed(owner, record, claim.code, fence=fence, attempt=max(1, claim.attempt - 1), spent=True))
+        return _with_timeline(parts, owner, failed(owner, record, claim.code, fence=hold.fence, attempt=max(1, claim.attempt - 1), spent=True))
     with disk.refusals(), scratch.folder(parts.scratch) as folder:
         context = StageContext(
-            owner=owner, record=record, fence=fence, attempt=claim.attempt, progress=claim.progress, store=store, story=story,
-            fetcher=parts.fetcher, scratch=folder, max_bytes=parts.max_upload_bytes, heartbeat=heartbeat,
+            owner=owner, record=record, fence=hold.fence, attempt=claim.attempt, progress=claim.progress, store=hold.store, story=hold.story,
+            fetcher=parts.fetcher, scratch=folder, max_bytes=parts.max_upload_bytes, heartbeat=hold.heartbeat,
         )  # fmt: skip
-        patience.tell = context.waits_for_storage
+        hold.patience.tell = context.waits_for_storage
         try:
             context.milestone("Worker lost. Starting again" if claim.lost else "Source received. Starting to processing")
             for stage, module in STAGES:

@@ -13,6 +13,7 @@ import threading
 from collections import Counter
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from prometheus_client import start_http_server
 
@@ -98,7 +99,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         settings = load()
-        logging.configure(settings.log_level, process="reconciler")
+        logging.configure(settings.log_level, process="reconciler", form=settings.log_format)
         parts = runtime.make(settings)
         if options.sweep:
             return sweep(settings, parts, options.older_than_seconds)
@@ -115,6 +116,9 @@ def main(arguments: list[str] | None = None) -> int:
         signal.signal(number, lambda *_: stop.set())
     reconciler = make(settings, parts)
     attempt(reconciler)
+    courier = runtime.courier(settings, parts.store)
+    telling = partial(courier.run, lambda: reconciler.leads, stop, every_seconds=settings.webhook_seconds)
+    threading.Thread(target=telling, name="courier", daemon=True).start()
     print("reconciler ready", flush=True)  # noqa: T201 - a supervisor reads it
     with Presence(wiring.fleet(settings), this_process("reconciler")):
         loop(reconciler, stop, every_seconds=settings.reconcile_seconds)

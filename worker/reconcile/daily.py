@@ -27,7 +27,7 @@ _LOOK_SECONDS = 60.0
 """How often we look into the store whether a sweep is due, and write there how far one has come."""
 
 
-class Place(Stored):
+class Bookmark(Stored):
     """sweep.json."""
 
     began: AwareDatetime
@@ -49,7 +49,7 @@ class Daily:
         self._every = every
         self._clock = clock
         self._ticks = ticks
-        self._place: Place | None = None
+        self._bookmark: Bookmark | None = None
         self._steps: Iterator[Step] | None = None
         self._look_at = self._keep_at = float("-inf")
         self._removed: Counter[str] = Counter()
@@ -79,8 +79,8 @@ class Daily:
         for what, count in step.removed.items():
             SWEPT.labels(what).inc(count)
         self._removed += step.removed
-        if self._place is not None and step.after != self._place.after and self._ticks() >= self._keep_at:
-            self._keep(self._place.model_copy(update={"after": step.after}))
+        if self._bookmark is not None and step.after != self._bookmark.after and self._ticks() >= self._keep_at:
+            self._keep(self._bookmark.model_copy(update={"after": step.after}))
 
     def _begin(self) -> None:
         if self._ticks() < self._look_at:
@@ -88,30 +88,30 @@ class Daily:
         self._look_at = self._ticks() + _LOOK_SECONDS
         now, last = self._clock(), read(self._parts.store)
         if last is not None and last.finished is None:
-            place = last
+            bookmark = last
         elif last is None or last.began + self._every <= now:
-            place = Place(began=now, since=last.began - self._ages.orphans if last else EVER)
-            self._keep(place)
+            bookmark = Bookmark(began=now, since=last.began - self._ages.orphans if last else EVER)
+            self._keep(bookmark)
         else:
             return
-        self._place, self._removed = place, Counter()
-        self._steps = Sweep(self._parts, self._ages, now=place.began, since=place.since).steps(place.after)
+        self._bookmark, self._removed = bookmark, Counter()
+        self._steps = Sweep(self._parts, self._ages, now=bookmark.began, since=bookmark.since).steps(bookmark.after)
 
     def _end(self) -> None:
         self._steps = None
-        if self._place is not None:
-            self._keep(self._place.model_copy(update={"finished": self._clock()}))
+        if self._bookmark is not None:
+            self._keep(self._bookmark.model_copy(update={"finished": self._clock()}))
         SWEEP_FINISHED.set_to_current_time()
         log.info("swept; removed: %s", ", ".join(f"{count} {what}" for what, count in sorted((+self._removed).items())) or "nothing")
 
-    def _keep(self, place: Place) -> None:
-        self._place, self._keep_at = place, self._ticks() + _LOOK_SECONDS
-        self._parts.store.put(SWEEP, place.to_json(), media_type="application/json")
+    def _keep(self, bookmark: Bookmark) -> None:
+        self._bookmark, self._keep_at = bookmark, self._ticks() + _LOOK_SECONDS
+        self._parts.store.put(SWEEP, bookmark.to_json(), media_type="application/json")
 
 
-def read(store: ObjectStore) -> Place | None:
+def read(store: ObjectStore) -> Bookmark | None:
     """Where the sweep is; None when there was none, or nobody here can read it: then it begins anew."""
     try:
-        return Place.model_validate_json(store.get(SWEEP))
+        return Bookmark.model_validate_json(store.get(SWEEP))
     except (ObjectNotFound, ValueError):
         return None

@@ -42,6 +42,8 @@ class Reconciler:
         self._scans = 0
         self._scan_at = float("-inf")
         self._wiped_at: float | None = None
+        self.leads = False
+        """Whether it did at its last turn."""
 
     @property
     def is_scanning(self) -> bool:
@@ -50,7 +52,8 @@ class Reconciler:
     def turn(self) -> Counter[str] | None:
         """One look; what it did, by kind. None: another one leads. Raises Unavailable."""
         done: Counter[str] = Counter()
-        if not self._parts.ledger.lead(self._name, seconds=_LEAD_SECONDS):
+        self.leads = self._parts.ledger.lead(self._name, seconds=_LEAD_SECONDS)
+        if not self.leads:
             return None
         done["requeued"] += self.requeue()
         done["woken"] += self.wake()

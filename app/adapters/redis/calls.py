@@ -77,6 +77,11 @@ def ledger_record(h: dict[bytes, bytes]) -> LedgerRecord | None:
     )
 
 
+def _claim(reply: list[Any]) -> Claim:
+    kind, _, code = reply[0].decode().partition(" ")
+    return Claim(kind=kind, attempt=int(reply[1]), worker=reply[2].decode(), lost=bool(reply[3]), progress=int(reply[4]), code=code)
+
+
 @dataclass(frozen=True, slots=True)
 class Calls:
     keys: Keyspace
@@ -120,7 +125,7 @@ class Calls:
                 dead_worker or "-", self.terms.events_ttl_seconds, k.prefix, self.terms.turns, lane, self._job(owner, source, record.run, lane),
                 _ms(self.terms.grace_seconds),
             ],
-            lambda r: Claim(kind=r[0].decode(), attempt=int(r[1]), worker=r[2].decode(), lost=bool(r[3]), progress=int(r[4]), code=r[5].decode()),
+            _claim,
         )  # fmt: skip
 
     def beat(self, owner: OwnerId, record: InboxRecord, fence: Fence, worker: str, attempt: int) -> Call[bool]:
@@ -220,8 +225,8 @@ class Calls:
 
         return Call("running", [self.keys.running], [self.keys.sources], parse)
 
-    def position(self, owner: OwnerId, source: SourceId) -> Call[int | None]:
-        return Call("position", [self.keys.source(owner, source)], [owner, source, self.keys.prefix], lambda r: int(r) or None)
+    def place(self, owner: OwnerId, source: SourceId) -> Call[int | None]:
+        return Call("place", [self.keys.source(owner, source)], [owner, source, self.keys.prefix], lambda r: int(r) or None)
 
     def wake(self, owner: OwnerId, lane: Lane) -> Call[int]:
         return Call("wake", [self.keys.turns(owner, lane)], [owner, lane, self.terms.turns, _ms(self.terms.grace_seconds), self.keys.prefix], int)

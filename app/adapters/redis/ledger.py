@@ -141,8 +141,8 @@ class AsyncRedisLedger:
         h = await self._ask(lambda: self._redis.hgetall(self._calls.keys.source(owner, source)))
         return ledger_record(h)
 
-    async def position(self, owner: OwnerId, source: SourceId) -> int | None:
-        return await self._run(self._calls.position(owner, source))
+    async def place(self, owner: OwnerId, source: SourceId) -> int | None:
+        return await self._run(self._calls.place(owner, source))
 
     async def timeline(self, owner: OwnerId, source: SourceId, run: int) -> list[Moment]:
         return await self._run(self._calls.timeline(owner, source, run))
@@ -160,8 +160,7 @@ class AsyncRedisLedger:
         await self._run(self._calls.register(owner, channel, explicit=False, force=True))
 
     async def is_whole(self) -> bool:
-        with unavailable():
-            return bool(await self._redis.hexists(self._calls.keys.scan, "whole"))
+        return bool(await self._ask(lambda: self._redis.hexists(self._calls.keys.scan, "whole")))
 
     async def resolve(self, channel: ChannelId) -> OwnerId | None:
         owner = await self._ask(lambda: self._redis.get(self._calls.keys.alias(channel)))

@@ -10,11 +10,12 @@ from app.api.addresses import Addresses
 from app.api.deps import Services
 from app.api.origins import Origins
 from app.api.websocket.lines import Lines
-from app.bootstrap import build, quotas
+from app.bootstrap import build
 from app.services.admission import Admission
 from app.services.pace import Pace
 from app.services.throttle import Throttle
 from app.settings import Settings
+from app.wiring import quotas
 from tests.unit.doubles import NOW, SECRET, House
 
 
@@ -36,7 +37,7 @@ def application(house: House, lines: Lines | None = None, **settings: object) ->
         sockets=house.sockets,
         lines=api.state.lines,
         origins=Origins(known.cors_origins),
-        upload=house.upload, sources=house.sources, subscribe=house.subscribe, snapshots=house.snapshots, channels=house.ledger, ledger=house.ledger,
+        upload=house.upload, sources=house.sources, runs=house.runs, subscribe=house.subscribe, snapshots=house.snapshots, channels=house.ledger, ledger=house.ledger,
         health=house.health,
         store=house.store, offload=house.offload, addresses=addresses, synchronous=house.synchronous, secrets=[SECRET], proxy_downloads=True,
     )  # fmt: skip

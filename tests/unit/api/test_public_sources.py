@@ -6,8 +6,9 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from app.api.public_sources import PREFIXES
-from app.domain.layout import result_key, split_member
+from app.domain.layout import dead_key, result_key, split_member
 from app.domain.policy import JSON_BODY_BYTES
+from app.domain.results import failed
 from app.domain.tokens import holder, issue
 from app.protocol import inbox
 from app.services import synchronous
@@ -30,6 +31,7 @@ CALLS = [
     ("GET", "/s-1", b"", ""),
     ("DELETE", "/s-1", b"", ""),
 ]
+WITHOUT_A_BODY = [("POST", "/s-1/cancel", b"", ""), ("POST", "/s-1/retry", b"", "")]
 
 
 async def call(app, method, path, body=b"", content_type="", *, prefix="/public/sources", **headers):
@@ -65,7 +67,7 @@ def _soon(monkeypatch):
     monkeypatch.setattr(synchronous, "_PAUSE_SECONDS", 0.01)
 
 
-@pytest.mark.parametrize(("method", "path", "body", "content_type"), CALLS)
+@pytest.mark.parametrize(("method", "path", "body", "content_type"), CALLS + WITHOUT_A_BODY)
 @pytest.mark.parametrize(
     "who",
     [
@@ -349,10 +351,10 @@ async def test_a_source_is_shown_and_deleted_and_its_id_not_used_again(app, hous
     assert (answer.status, answer.json()["code"]) == (409, "deleted")
 
 
-@pytest.mark.parametrize("method", ["GET", "DELETE"])
-async def test_another_s_source_is_not_found(app, house, method):
+@pytest.mark.parametrize(("method", "path"), [("GET", ""), ("DELETE", ""), ("POST", "/cancel"), ("POST", "/retry")])
+async def test_another_s_source_is_not_found(app, house, method, path):
     await call(app, "POST", "/upload-source", FORM, FORM_TYPE)
-    assert (await call(app, method, f"/{SOURCE}", **{"x-user-id": "eve@example.com"})).status == 404
+    assert (await call(app, method, f"/{SOURCE}{path}", **{"x-user-id": "eve@example.com"})).status == 404
     assert (await call(app, "GET", f"/{SOURCE}")).status == 200
 
 
@@ -360,3 +362,49 @@ async def test_another_s_source_is_not_found(app, house, method):
 async def test_an_id_outside_the_alphabet_is_a_400(app, path):
     answer = await call(app, "GET", path)
     assert (answer.status, answer.json()["code"]) == (400, "invalid_id")
+
+
+@pytest.mark.parametrize("prefix", PREFIXES)
+async def test_a_source_is_cancelled_and_run_again_under_every_alias(app, house, prefix):
+    await call(app, "POST", "/upload-source", FORM, FORM_TYPE)
+    answer = await call(app, "POST", f"/{SOURCE}/retry", prefix=prefix)
+    assert (answer.status, answer.json()["code"], answer.json()["run"]) == (409, "not_ended", 1)
+    for _ in range(2):
+        answer = await call(app, "POST", f"/{SOURCE}/cancel", prefix=prefix)
+        shown = answer.json()
+        assert (answer.status, shown["state"], shown["code"], shown["retryable"]) == (200, "cancelled", "cancelled", False)
+    answer = await call(app, "POST", f"/{SOURCE}/retry?run=1", prefix=prefix)
+    assert (answer.status, answer.json()["state"], answer.json()["run"]) == (200, "accepted", 2)
+    assert (await call(app, "POST", f"/{SOURCE}/retry?run=1", prefix=prefix)).json()["run"] == 2
+
+
+async def test_what_succeeded_is_neither_cancelled_nor_run_again(app, house, working):
+    working()
+    await call(app, "POST", "/upload-source/file", SYNC_FORM, FORM_TYPE)
+    for path, code in (("cancel", "already_ended"), ("retry", "already_succeeded")):
+        answer = await call(app, "POST", f"/{SOURCE}/{path}")
+        assert (answer.status, answer.headers["content-type"], answer.json()["code"]) == (409, "application/problem+json", code)
+
+
+@pytest.mark.parametrize("query", ["run=0", "run=x"])
+async def test_a_wrong_run_is_a_400(app, query):
+    assert (await call(app, "POST", f"/{SOURCE}/retry?{query}")).status == 400
+
+
+async def test_a_synchronous_call_whose_source_is_cancelled_is_a_422(app, house):
+    async def cancel():
+        while not house.inbox():
+            await asyncio.sleep(0.005)
+        return await call(app, "POST", f"/{SOURCE}/cancel")
+
+    answer, cancelled = await asyncio.gather(call(app, "POST", "/upload-source/file", SYNC_FORM, FORM_TYPE), cancel())
+    assert (cancelled.status, answer.status, answer.json()["code"]) == (200, 422, "cancelled")
+
+
+async def test_dead_letters_are_listed_for_their_owner_only(app, house, working):
+    working(lambda record: failed(ADA, record, "crash", fence="f", attempt=3, spent=True))
+    await call(app, "POST", "/upload-source/file", SYNC_FORM, FORM_TYPE)
+    house.inner.put(dead_key(ADA, SOURCE), b"")
+    dead = (await call(app, "GET", "?dead=true")).json()["sources"]
+    assert [(entry["source-uuid"], entry["state"], entry["code"]) for entry in dead] == [(SOURCE, "failed", "crash")]
+    assert (await call(app, "GET", "?dead=true", **{"x-user-id": "eve@example.com"})).json()["sources"] == []

@@ -33,6 +33,7 @@ class FakeHeadrace:
                 Route("/public/sources/upload-source", self.upload, methods=["POST"]),
                 Route("/public/sources", self.list),
                 Route("/public/sources/{id}", self.source, methods=["GET", "DELETE"]),
+                Route("/public/sources/{id}/{verb}", self.change, methods=["POST"]),
                 WebSocketRoute("/ws/{id}", self.tell),
             ]
         )
@@ -92,6 +93,13 @@ class FakeHeadrace:
         if found is None:
             return JSONResponse({"code": "not_found", "detail": "no such source"}, 404)
         return Response(status_code=204) if request.method == "DELETE" else JSONResponse(found)
+
+    async def change(self, request):
+        self.calls.append(f"{request.path_params['verb']} {request.path_params['id']} {request.url.query}".strip())
+        found = self.sources.get(request.path_params["id"])
+        if found is None or found.get("state") == "succeeded":
+            return JSONResponse({"code": "already_ended", "detail": "run 1 has ended: succeeded"}, 409)
+        return JSONResponse(found | {"run": found.get("run", 1) + (request.path_params["verb"] == "retry")})
 
 
 def success(source, **extra):

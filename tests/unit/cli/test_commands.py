@@ -62,6 +62,48 @@ def test_delete_deletes(fake, run):
     assert fake.calls == ["DELETE s1"]
 
 
+def test_cancel_cancels_and_says_why_not(fake, run):
+    fake.sources = {"s1": {"state": "processing"}, "s2": {"state": "succeeded"}}
+    assert run("cancel", "s1").stdout == "s1 cancelled\n"
+    done = run("cancel", "s2")
+    assert (done.exit_code, done.stderr) == (1, "headrace: 409 already_ended: run 1 has ended: succeeded\n")
+    assert fake.calls == ["cancel s1", "cancel s2"]
+
+
+def test_retry_names_the_run_that_it_saw(fake, run):
+    fake.sources["s1"] = {"state": "failed", "run": 3}
+    assert run("retry", "s1").stdout == "s1 run 4\n"
+    assert fake.calls == ["GET s1", "retry s1 run=3"]
+
+
+def dead_letters(fake):
+    for name in ("s1", "s2"):
+        fake.sources[name] = {"source-uuid": name, "state": "failed", "code": "crash", "filename": "a.pdf", "size": 1, "run": 1}
+
+
+def test_dead_letters_are_listed_with_what_they_ended_in(fake, run):
+    dead_letters(fake)
+    lines = run("dead", "list").stdout.splitlines()
+    assert [line.split()[:3] for line in lines[1:]] == [["s1", "failed", "(crash)"], ["s2", "failed", "(crash)"]]
+    assert fake.calls == ["dead=true", "dead=true&cursor=second"]
+
+
+def test_dead_letters_are_run_again_or_dropped_by_name_or_all(fake, run):
+    dead_letters(fake)
+    assert run("dead", "retry", "s2").stdout == "s2 run 2\n"
+    assert run("dead", "retry", "--all").stdout == "s1 run 2\ns2 run 2\n"
+    assert run("dead", "drop", "s1").stdout == "s1 deleted\n"
+    assert run("dead", "drop", "--all").stdout == "s1 deleted\ns2 deleted\n"
+
+
+@pytest.mark.parametrize("arguments", [(), ("s1", "--all")])
+@pytest.mark.parametrize("command", ["retry", "drop"])
+def test_which_dead_letters_are_meant_has_to_be_said(fake, run, command, arguments):
+    dead_letters(fake)
+    done = run("dead", command, *arguments)
+    assert (done.exit_code, done.stderr, fake.calls) == (1, "headrace: name some, or say --all\n", [])
+
+
 def test_the_stack_that_runs_here_gives_url_and_key(fake, run, folder):
     stack.write(folder, stack.Stack(fake.url, "hr_dev_x", pid=1))
     fake.sources["s1"] = {}

@@ -12,6 +12,7 @@ from app.domain.source import State
 from app.ports import Due
 from app.protocol import inbox
 from app.services.accept import Accept
+from app.services.conclude import Conclude
 from app.services.message import Message
 from tests.unit.doubles import ADA, SOURCE, House, Ledger, a_failure, a_record, a_success, announcer, contents
 
@@ -322,7 +323,8 @@ def test_of_requests_that_race_for_an_id_one_sort_of_bytes_wins_and_no_answer_is
             inbox.create(inner, ADA, first)
         if past == "deleted":
             inner.put(tombstone_key(ADA, SOURCE), b"{}")
-        accept = Accept(inner, house.ledger, Interleaved(chance), announcer(), house.owed)
+        offload = Interleaved(chance)
+        accept = Accept(inner, house.ledger, offload, announcer(), house.owed, Conclude(inner, house.ledger, offload, announcer()))
         records = [house.stage(a_record(digest=digest, ws_uuid=f"w-{number}")) for number, digest in enumerate(digests)]
         answers = await asyncio.gather(*(accept(ADA, record) for record in records), return_exceptions=True)
         house.offload.close()

@@ -33,7 +33,8 @@ async def test_what_was_accepted_while_redis_was_away_is_enqueued_when_it_is_bac
     assert (len(house.owed), house.ledger.memory.enqueued) == (len(records), [])
     house.ledger.away = False
     await paid(house)
-    assert sorted(due.source for due in house.ledger.memory.enqueued) == sorted(record.source_uuid for record in records)
+    assert sorted(source for _, source in house.ledger.memory.runs) == sorted(record.source_uuid for record in records)
+    assert len(house.ledger.memory.enqueued) == house.ledger.memory.terms.turns, "the others wait for their turn"
 
 
 async def test_it_is_enqueued_once_though_the_reconciler_was_faster(house):

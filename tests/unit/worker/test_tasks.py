@@ -93,3 +93,12 @@ def test_what_an_older_version_sent_is_processed(store, ledger):
     tasks.process_source(owner=ADA, source=SOURCE, run=1)
     assert store.keys("inbox/") == []
     assert ledger.deferred == []
+
+
+def test_a_worker_whose_store_was_away_from_the_start_leaves_the_source_open(monkeypatch, caplog):
+    def away(_):
+        raise Unavailable("storage_unavailable")
+
+    monkeypatch.setattr(tasks, "parts", away)
+    tasks.process_source(**JOB)
+    assert f"source {SOURCE} stays open" in caplog.text

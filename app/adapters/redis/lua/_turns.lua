@@ -59,6 +59,7 @@ local function park(t, lane, source, source_key, job)
   wait_turn(t, lane, source)
   redis.call('HSET', source_key, 'job', job)
   redis.call('ZREM', t.prefix .. 'open', t.owner .. '~' .. source)
+  redis.call('HDEL', t.prefix .. 'running', t.owner .. '~' .. source) -- of a run before, whose end we missed
   redis.call('SADD', t.prefix .. 'queueing', t.owner .. '~' .. lane)
 end
 
