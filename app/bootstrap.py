@@ -17,12 +17,13 @@ from app import wiring
 from app.adapters.api_keys import ApiKeys
 from app.adapters.redis.breaker import Breaker
 from app.adapters.redis.client import connect_async
+from app.adapters.redis.commands import Commands
 from app.adapters.redis.events import RedisLiveFeed
 from app.adapters.redis.fleet import Presence, this_process
 from app.adapters.redis.ledger import AsyncRedisLedger
 from app.adapters.redis.rate_limits import RedisRateLimits
 from app.adapters.storage import open_store
-from app.api import downloads, errors, event_streams, health, public_sources, streams, tokens, webhooks
+from app.api import downloads, errors, event_streams, health, public_sources, tokens, webhooks
 from app.api.addresses import Addresses
 from app.api.deps import BodyCut, Services
 from app.api.measure import Measure
@@ -30,6 +31,7 @@ from app.api.middleware import Drain
 from app.api.openapi import describe_events
 from app.api.origins import LOCALHOST, Origins
 from app.api.running import Running
+from app.api.streams import Streams
 from app.api.websocket.lines import Lines
 from app.domain.policy import UploadPolicy
 from app.domain.version import VERSION
@@ -97,12 +99,11 @@ def build(settings: Settings, lines: Lines | None = None) -> ASGIApp:
         api.include_router(webhooks.router, prefix=prefix, include_in_schema=number == 0)
     for number, prefix in enumerate(tokens.PREFIXES):
         api.include_router(tokens.router, prefix=prefix, include_in_schema=number == 0)
-    api.include_router(streams.router)
     api.include_router(downloads.router)
     api.include_router(health.router)
     describe_events(api)
     api.state.running = Running(Drain(_with_cors(api, settings.cors_origins)))
-    return Measure(api.state.running)
+    return Streams(Measure(api.state.running), api.state)
 
 
 def _with_cors(app: ASGIApp, origins: list[str]) -> ASGIApp:
@@ -124,8 +125,8 @@ async def _lifespan(api: FastAPI) -> AsyncIterator[None]:
     offload = Offload(settings.store_threads)
     store = await offload(open_store, wiring.storage(settings))
     location, calls = wiring.redis(settings), wiring.calls(settings)
-    redis = connect_async(location)
-    breaker = Breaker(redis.ping, timeout_seconds=location.timeout_seconds)
+    redis, counters = Commands(location), connect_async(location)
+    breaker = Breaker(lambda: redis("PING"), timeout_seconds=location.timeout_seconds)
     ledger = AsyncRedisLedger(redis, calls, breaker)
     ours = wiring.policy(settings)
     feed = RedisLiveFeed(location, calls.keys, redis)
@@ -143,14 +144,14 @@ async def _lifespan(api: FastAPI) -> AsyncIterator[None]:
     api.state.services = Services(
         access=access,
         throttle=Throttle(settings.guesses_per_minute),
-        pace=Pace(RedisRateLimits(redis, calls.keys, breaker), wiring.quotas(settings), ours.quotas),
+        pace=Pace(RedisRateLimits(counters, calls.keys, breaker), wiring.quotas(settings), ours.quotas),
         admission=Admission(access, ledger, settings.secrets, lambda: datetime.now(UTC), settings.events_ttl_seconds, settings.ws_tickets),
         sockets=Sockets(SocketLimits(settings.sockets_per_channel, settings.sockets_per_owner, settings.sockets_per_process)),
         lines=api.state.lines,
         origins=Origins(settings.cors_origins),
         upload=Upload(store, offload, BufferBudget(settings.buffer_bytes), access, ledger, accept, upload_policy, ours.profiles),
         sources=sources,
-        runs=Runs(store, ledger, offload, conclude),
+        runs=Runs(store, ledger, offload, conclude, accept),
         subscribe=subscribe,
         snapshots=snapshots,
         channels=ledger,
@@ -182,5 +183,6 @@ async def _lifespan(api: FastAPI) -> AsyncIterator[None]:
         await subscribe.close()
         await look.close()
         await ledger.close()
+        await counters.aclose()
         await offload(store.close)
         offload.close()

@@ -283,6 +283,9 @@ class Channels(Protocol):
     async def receipt(self, owner: OwnerId, channel: ChannelId, event: SourceReceiving) -> None:
         """Tell whoever listens how much of an upload has come. Kept nowhere."""
 
+    async def is_open(self, owner: OwnerId, channel: ChannelId) -> bool:
+        """Whether the channel is registered, at half of the cost of `state`."""
+
     async def state(self, owner: OwnerId, channel: ChannelId) -> ChannelState | None:
         """None when the channel is not registered."""
 

@@ -26,7 +26,11 @@ appendfsync everysec
 save ""
 # A full server must say so, never drop a queue.
 maxmemory-policy noeviction
+# A channel's few events would take 4 KB each time (docs/operations.md).
+stream-node-max-bytes {stream_node_bytes}
 """
+
+STREAM_NODE_BYTES = 1024
 
 
 def binary() -> Path:
@@ -61,7 +65,7 @@ def configure(folder: Path, *, port: int, password: str) -> Path:
     quoted = '"' + str(folder).replace("\\", "\\\\").replace('"', '\\"') + '"'
     file.unlink(missing_ok=True)
     with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
-        stream.write(_CONFIG.format(port=port, password=password, folder=quoted))
+        stream.write(_CONFIG.format(port=port, password=password, folder=quoted, stream_node_bytes=STREAM_NODE_BYTES))
     return file
 
 

@@ -14,7 +14,8 @@ from redis import Redis
 from app.adapters.memory_channels import AsyncMemoryLedger
 from app.adapters.memory_ledger import MemoryLedger, MemoryState
 from app.adapters.redis.calls import Calls, Terms
-from app.adapters.redis.client import RedisLocation, connect, connect_async
+from app.adapters.redis.client import RedisLocation, connect
+from app.adapters.redis.commands import Commands
 from app.adapters.redis.keys import Keyspace
 from app.adapters.redis.ledger import AsyncRedisLedger, RedisLedger
 from app.domain.events import Outcome, SourceFailed, SourceProcessing, SourceProgress, SourceSucceeded
@@ -104,7 +105,7 @@ class RedisFaces(LedgerFaces):
 
     def __init__(self, kind: str, url: str, prefix: str, terms: Terms, raw: Redis, *, timeout_seconds: float = 10) -> None:
         location, calls = RedisLocation(url, timeout_seconds), Calls(Keyspace(prefix), terms)
-        super().__init__(kind, RedisLedger(connect(location), calls), AsyncRedisLedger(connect_async(location), calls), asyncio.Runner())
+        super().__init__(kind, RedisLedger(connect(location), calls), AsyncRedisLedger(Commands(location), calls), asyncio.Runner())
         self.raw, self.keys, self.terms = raw, calls.keys, terms
 
     def queued(self) -> list[Due]:

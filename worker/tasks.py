@@ -23,15 +23,14 @@ DEFER_SECONDS = 30
 @shared_task(name=PROCESS_SOURCE)
 def process_source(**payload: object) -> None:
     """A hint that this source may have an open run. Which run, and all the rest, stands in its inbox record."""
-    # Every version of the payload names them; the rest may be for later versions.
-    owner, source = OwnerId(str(payload["owner"])), SourceId(str(payload["source"]))
     try:
         ours = parts(TIMEOUTS)
         try:
-            ProcessSource.of(payload)
-            process(ours, owner, source)
+            job = ProcessSource.of(payload)
+            process(ours, OwnerId(job.owner), SourceId(job.source))
         except Newer as error:
-            log.warning("source %s is left to another worker: %s", source, error)
-            ours.ledger.defer(owner, source, seconds=DEFER_SECONDS)
+            log.warning("source %s is left to another worker: %s", payload["source"], error)
+            # Every version of the payload names them; the rest may be for later versions.
+            ours.ledger.defer(OwnerId(str(payload["owner"])), SourceId(str(payload["source"])), seconds=DEFER_SECONDS)
     except Unavailable as error:  # then it is due by its grace
-        log.warning("source %s stays open: %s", source, error)
+        log.warning("source %s stays open: %s", payload.get("source"), error)

@@ -92,6 +92,9 @@ class AsyncMemoryLedger:
     async def receipt(self, owner: OwnerId, channel: ChannelId, event: SourceReceiving) -> None:
         pass
 
+    async def is_open(self, owner: OwnerId, channel: ChannelId) -> bool:
+        return await self.state(owner, channel) is not None
+
     async def state(self, owner: OwnerId, channel: ChannelId) -> ChannelState | None:
         s = self._state
         with s.lock:

@@ -52,7 +52,7 @@ class Addresses:
         return "ws" + self.base_url(connection).removeprefix("http")
 
     def _from_proxy(self, connection: HTTPConnection) -> bool:
-        return connection.client is not None and self._is_proxy(connection.client.host)
+        return bool(self.trusted_proxies) and connection.client is not None and self._is_proxy(connection.client.host)
 
     def _is_proxy(self, address: str) -> bool:
         try:

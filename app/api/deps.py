@@ -7,8 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Annotated, cast
 
-from fastapi import Depends, Request, WebSocket
-from starlette.requests import HTTPConnection
+from fastapi import Depends, Request
 
 from app.api.addresses import Addresses
 from app.api.origins import Origins
@@ -57,21 +56,12 @@ class Services:
     proxy_downloads: bool
 
 
-def services_of(connection: HTTPConnection) -> Services:
-    return cast("Services", connection.app.state.services)
-
-
-# Coroutines, though they wait for nothing: FastAPI would call a plain function in a thread, which costs more than the call.
+# A coroutine, though it waits for nothing: FastAPI would call a plain function in a thread, which costs more than the call.
 async def _services(request: Request) -> Services:
-    return services_of(request)
-
-
-async def _socket_services(websocket: WebSocket) -> Services:
-    return services_of(websocket)
+    return cast("Services", request.app.state.services)
 
 
 TheServices = Annotated[Services, Depends(_services)]
-TheSocketServices = Annotated[Services, Depends(_socket_services)]
 
 
 def _principal(request: Request, services: Services) -> Principal:

@@ -184,6 +184,7 @@ async def retry_source(
     run: Annotated[int | None, Query(ge=1, description="the run that is meant: the call may then be repeated, and begins one run only")] = None,
 ) -> SourceState:
     """Run a failed or cancelled source again, with the bytes that are here. 409 while it is open, and when it has succeeded."""
+    await services.pace.take(uploader, Kind.UPLOADS)
     named = source_id(source, "id")
     base_url, traceparent = services.addresses.base_url(request), request.headers.get("traceparent")
     await services.runs.retry(uploader.owner, named, run=run, base_url=base_url, traceparent=traceparent)

@@ -1,12 +1,18 @@
-"""The WebSocket of a channel: the server speaks, the client listens."""
+"""The WebSocket of a channel: the server speaks, the client listens.
+
+Served before FastAPI, whose routing and dependencies cost as much as all the rest of a handshake (docs/adr/0010-cheap-sockets.md).
+"""
 
 from __future__ import annotations
 
+import re
 from functools import partial
 
-from fastapi import APIRouter, WebSocket
+from starlette.datastructures import State
+from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.websockets import WebSocket
 
-from app.api.deps import Services, TheSocketServices
+from app.api.deps import Services
 from app.api.errors import from_error
 from app.api.handshake import admitted, subprotocol
 from app.api.websocket.line import Line
@@ -16,9 +22,22 @@ from app.domain.position import Position, start
 from app.services.reader import Reader
 from app.services.sockets import Sockets
 
-PATHS = ("/ws/{ws_uuid}", "/user/ws/{ws_uuid}", "/public/ws/{ws_uuid}", "/public/user/ws/{ws_uuid}")
+_PATH = re.compile(r"(/public)?(/user)?/ws/(?P<ws_uuid>[^/]+)")
 
-router = APIRouter()
+
+class Streams:
+    """ASGI: serves the sockets of channels, out of `state.services`; all else goes on to the application behind it."""
+
+    def __init__(self, app: ASGIApp, state: State) -> None:
+        self._app = app
+        self._state = state
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        found = _PATH.fullmatch(scope["path"]) if scope["type"] == "websocket" else None
+        if found is None:
+            await self._app(scope, receive, send)
+        else:
+            await watch_channel(WebSocket(scope, receive, send), found["ws_uuid"], self._state.services)
 
 
 class _Seat:
@@ -35,7 +54,7 @@ class _Seat:
         self._sockets.leave(*self._reader.channel)
 
 
-async def watch_channel(websocket: WebSocket, ws_uuid: str, services: TheSocketServices) -> None:
+async def watch_channel(websocket: WebSocket, ws_uuid: str, services: Services) -> None:
     """History, then live; closed with 1000 when the channel has nothing more to tell. Refused (400 to 503) before it is accepted.
 
     Returns when the history is told, where the server lets a socket go on without its endpoint.
@@ -69,7 +88,3 @@ async def _serve(line: Line, services: Services, owner: OwnerId, channel: Channe
         raise
     line.on_gone = _Seat(services.sockets, reader)
     await line.settle()
-
-
-for path in PATHS:
-    router.add_api_websocket_route(path, watch_channel)

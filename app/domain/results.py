@@ -76,6 +76,8 @@ class RunResult(Stored):
     metadata: dict[str, Any] = Field(default_factory=dict)
     profile: str = "default"
     options: dict[str, Any] = Field(default_factory=dict)
+    max_bytes: int | None = None
+    types: list[str] | None = None
     url: str | None = None
     callback_url: str | None = None
     organisation: str | None = None
@@ -120,6 +122,8 @@ def carried(record: InboxRecord) -> dict[str, Any]:
         "metadata": record.metadata,
         "profile": record.profile,
         "options": record.options,
+        "max_bytes": record.max_bytes,
+        "types": record.types,
         "url": record.url,
         "base_url": record.base_url,
         "accepted_at": record.accepted_at,
@@ -142,6 +146,10 @@ def acceptance(result: RunResult) -> InboxRecord:
         metadata=result.metadata,
         profile=result.profile,
         options=result.options,
+        max_bytes=result.max_bytes,
+        types=result.types,
+        callback_url=result.callback_url,
+        organisation=result.organisation,
         url=result.url,
         base_url=result.base_url,
         accepted_at=result.accepted_at,

@@ -66,7 +66,7 @@ class Accept:
             if not answered:
                 record = record if past.result is None else record.rerun(past.result.run + 1)
                 if await self.offload(inbox.create, self.store, owner, record):
-                    past = await self._open(owner, record, receiving)
+                    past = await self.open(owner, record, receiving)
                     if past is None:
                         return
                     await self.offload(inbox.remove, self.store, owner, record)
@@ -93,7 +93,7 @@ class Accept:
         await self._say_again(owner, record, past.result)
         return True
 
-    async def _open(self, owner: OwnerId, record: InboxRecord, receiving: UploadId | None) -> Outcome | None:
+    async def open(self, owner: OwnerId, record: InboxRecord, receiving: UploadId | None = None) -> Outcome | None:
         """Enqueue what was claimed; a past that came between the look and the claim, or None: then it is accepted."""
         if await self._enqueue(owner, record, receiving):
             return None

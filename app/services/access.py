@@ -87,7 +87,7 @@ class Access:
 
         One that Redis does not know is opened again when the caller knows that it was `registered`, or the store's markers say so.
         """
-        if await self.channels.state(owner, channel) is not None:
+        if await self.channels.is_open(owner, channel):
             return
         if not registered and owner not in await self.offload(self._owners, channel):
             await self._require_whole()

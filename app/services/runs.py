@@ -6,7 +6,6 @@ the create-only inbox record among those who begin the next run. Redis may be aw
 
 from __future__ import annotations
 
-import logging
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,10 +19,9 @@ from app.ports import AsyncLedger, ObjectStore
 from app.protocol import inbox
 from app.protocol.commit import commit
 from app.protocol.outcome import Outcome, outcome
+from app.services.accept import Accept
 from app.services.conclude import Conclude
 from app.services.offload import Offload
-
-log = logging.getLogger(__name__)
 
 _TRIES = 8
 """How often we look again when another request was first; each time one got somewhere."""
@@ -35,6 +33,7 @@ class Runs:
     ledger: AsyncLedger
     offload: Offload
     conclude: Conclude
+    accept: Accept
 
     async def cancel(self, owner: OwnerId, source: SourceId) -> None:
         """End the open run as `cancelled`, here and now. A worker that is at it finds out within a second, and has nothing to say any more.
@@ -113,16 +112,10 @@ class Runs:
         return record.model_copy(update=changes)
 
     async def _open(self, owner: OwnerId, record: InboxRecord) -> None:
-        """As accept.py does: what came between the look and the claim is found by the ledger, or looked for while Redis is away."""
-        is_new = False
-        try:
-            is_new = await self.ledger.accept(owner, record)
-        except Unavailable:
-            log.warning("run again while Redis is away; the reconciler will enqueue it")
-        if not is_new:
-            past = await self.offload(outcome, self.store, owner, record.source_uuid)
-            if past.deleted or _has_ended(record, past):
-                await self.offload(inbox.remove, self.store, owner, record)
+        """Raises NotFound when it was deleted meanwhile."""
+        past = await self.accept.open(owner, record)
+        if past is not None:
+            await self.offload(inbox.remove, self.store, owner, record)
             if past.deleted:
                 raise _nothing()
         with suppress(Unavailable):

@@ -13,7 +13,8 @@ from typing import Self
 import xxhash
 
 from app import wiring
-from app.adapters.redis.client import connect, connect_async
+from app.adapters.redis.client import connect
+from app.adapters.redis.commands import Commands
 from app.adapters.redis.ledger import AsyncRedisLedger
 from app.domain.errors import Unavailable
 from app.domain.ids import ChannelId, SourceId, UploadId, new_upload, owner_id
@@ -82,7 +83,7 @@ class Producer:
         """All that the source's channel was told for good."""
 
         async def read() -> list[tuple[int, bytes]]:
-            ledger = AsyncRedisLedger(connect_async(wiring.redis(self._settings)), self._calls)
+            ledger = AsyncRedisLedger(Commands(wiring.redis(self._settings)), self._calls)
             try:
                 return await ledger.read(self.owner, record.ws_uuid, after=0)
             finally:

@@ -26,6 +26,7 @@ def test_a_registered_channel_is_open_and_empty(ledger):
     state = ledger.state(OWNER, WS)
     assert (state.owner, state.head, state.mark, state.keep_open, state.busy) == (OWNER, 0, 0, False, 0)
     assert state.epoch
+    assert ledger.is_open(OWNER, WS)
     assert (ledger.read(OWNER, WS, after=0), ledger.latest_progress(OWNER, WS)) == ([], [])
     assert ledger.resolve(WS) == OWNER
 
@@ -35,6 +36,7 @@ def test_nothing_is_known_of_a_channel_that_nobody_registered(ledger):
     ledger.told(OWNER, WS, 3)
     ledger.receiving(OWNER, WS, UploadId("u"), seconds=60)
     assert ledger.state(OWNER, WS) is None
+    assert not ledger.is_open(OWNER, WS)
     assert ledger.resolve(ChannelId("other")) is None
     assert (ledger.read(OWNER, WS, after=0), ledger.latest_progress(OWNER, WS)) == ([], [])
 

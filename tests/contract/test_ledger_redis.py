@@ -6,6 +6,7 @@ from app.adapters.redis.calls import Terms
 from app.domain.errors import Unavailable
 from app.domain.ids import SourceId, UploadId
 from app.domain.jobs import Lane
+from app.domain.lease import this_worker
 from app.domain.source import State
 from app.domain.stages import Stage
 from app.ports import Due
@@ -95,6 +96,13 @@ def test_a_channel_of_which_only_a_wiped_record_remained_stays_from_the_next_bea
     assert seconds_left(ledger) == STAYS
     ledger.finish(OWNER, RUN, success(RUN), state=State.SUCCEEDED)
     assert seconds_left(ledger) == ENDED
+
+
+def test_a_record_is_kept_in_the_small_form_while_its_run_is_at_work(ledger):
+    ledger.accept(OWNER, RUN)
+    take(ledger, worker=this_worker())
+    for name in (ledger.keys.source(OWNER, SOURCE), ledger.keys.running):
+        assert ledger.raw.object("ENCODING", name) == "listpack", name
 
 
 def test_a_claim_of_an_unknown_run_keeps_its_channel(ledger):

@@ -203,8 +203,8 @@ def test_redis_wants_the_password_and_keeps_a_log(host, redis):
     with client.Redis(port=host.ports["redis"]) as stranger, pytest.raises(client.AuthenticationError):
         stranger.ping()
     with client.Redis(port=host.ports["redis"], password=VALUES["REDIS_PASSWORD"]) as known:
-        kept = known.config_get("appendonly", "appendfsync", "maxmemory-policy")
-    assert kept == {"appendonly": "yes", "appendfsync": "everysec", "maxmemory-policy": "noeviction"}
+        kept = known.config_get("appendonly", "appendfsync", "maxmemory-policy", "stream-node-max-bytes")
+    assert kept == {"appendonly": "yes", "appendfsync": "everysec", "maxmemory-policy": "noeviction", "stream-node-max-bytes": "1024"}
     assert VALUES["REDIS_PASSWORD"] not in processes.look(host.running["redis"].pid).command
     host.stop(["redis"])
 

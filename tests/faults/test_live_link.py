@@ -11,7 +11,8 @@ import pytest
 
 from app.adapters.memory import MemoryObjectStore
 from app.adapters.redis.calls import Calls, Terms
-from app.adapters.redis.client import RedisLocation, connect_async
+from app.adapters.redis.client import RedisLocation
+from app.adapters.redis.commands import Commands
 from app.adapters.redis.events import LiveTerms, RedisLiveFeed
 from app.adapters.redis.keys import Keyspace
 from app.adapters.redis.ledger import AsyncRedisLedger
@@ -35,7 +36,7 @@ READERS = 100
 async def api_process(url, prefix):
     """As much of one as serves readers."""
     location, calls = RedisLocation(url, 5), Calls(Keyspace(prefix), Terms())
-    redis = connect_async(location)
+    redis = Commands(location)
     ledger = AsyncRedisLedger(redis, calls)
     hub = Hub(RedisLiveFeed(location, calls.keys, redis, LiveTerms(beat=0.2, silence=2)), ledger)
     store, offload = MemoryObjectStore(), Offload(2)

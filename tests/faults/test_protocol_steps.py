@@ -21,7 +21,8 @@ import pytest
 
 from app.adapters.folder import FolderObjectStore
 from app.adapters.redis.calls import Calls, Terms
-from app.adapters.redis.client import RedisLocation, connect, connect_async
+from app.adapters.redis.client import RedisLocation, connect
+from app.adapters.redis.commands import Commands
 from app.adapters.redis.keys import Keyspace
 from app.adapters.redis.ledger import AsyncRedisLedger, RedisLedger
 from app.domain.errors import FAILURES, Conflict, Unavailable
@@ -33,8 +34,10 @@ from app.protocol import erase, inbox
 from app.protocol.announce import Announcer
 from app.protocol.deliver import Deliver
 from app.protocol.outcome import outcome
+from app.services.accept import Accept
 from app.services.conclude import Conclude
 from app.services.offload import Offload
+from app.services.owed import Owed
 from app.services.runs import Runs
 from tests.servers import Valkey, eventually
 from worker.pipeline import run as pipeline
@@ -577,7 +580,7 @@ class Office:
         asyncio.run(self._run(call, step, after=after))
 
     async def _run(self, call: str, step: str, *, after: bool) -> None:
-        ledger = AsyncRedisLedger(connect_async(RedisLocation(self.house.valkey.url)), Calls(Keyspace("t:"), Terms(grace_seconds=0.01)))
+        ledger = AsyncRedisLedger(Commands(RedisLocation(self.house.valkey.url)), Calls(Keyspace("t:"), Terms(grace_seconds=0.01)))
         offload = Offload(2)
         where, when = (STEPS | OFFICE_STEPS).get(step, ("", lambda *_: False))
         store: Any = Stops(self.house.parts.store, when if where == "store" else lambda *_: False, Died, after=after)
@@ -598,7 +601,7 @@ class Office:
 
             wired = After(ledger, when, Died, after=True)
         conclude = Conclude(store, wired, offload, self.house.parts.announcer)
-        runs = Runs(store, wired, offload, conclude)
+        runs = Runs(store, wired, offload, conclude, Accept(store, wired, offload, self.house.parts.announcer, Owed(wired), conclude))
         try:
             if call == "cancel":
                 await runs.cancel(OWNER, SOURCE)

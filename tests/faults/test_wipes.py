@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from app.adapters.redis.client import RedisLocation, connect_async
+from app.adapters.redis.client import RedisLocation
+from app.adapters.redis.commands import Commands
 from app.adapters.redis.ledger import AsyncRedisLedger
 from app.domain.ids import SourceId, UploadId
 from app.domain.layout import object_key
@@ -31,6 +32,9 @@ class Wipes:
     when: Callable[[str, tuple], bool]
     after: bool
     done: bool = False
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.__getattr__("__call__")(*args, **kwargs)
 
     def __getattr__(self, name: str) -> Any:
         real = getattr(self.inner, name)
@@ -87,7 +91,7 @@ def test_wiped_around_any_step_the_run_ends_once_and_answers_from_the_store(hous
 
 
 async def shown(house: House):  # noqa: F811
-    redis = connect_async(RedisLocation(house.valkey.url))
+    redis = Commands(RedisLocation(house.valkey.url))
     ledger, offload = AsyncRedisLedger(redis, house.parts.ledger._calls), Offload(2)
     sources = Sources(house.parts.store, ledger, offload, house.parts.announcer)
     try:

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from app.adapters.redis.client import RedisLocation, connect_async
+from app.adapters.redis.client import RedisLocation
+from app.adapters.redis.commands import Commands
 from app.adapters.redis.events import LiveTerms, RedisLiveFeed
 from app.adapters.redis.keys import Keyspace
 from app.domain.ids import ChannelId, OwnerId
@@ -50,7 +51,7 @@ async def until(what, seconds=30):
 async def listening(url, keys, terms=TERMS):
     heard, misses = [], []
     location = RedisLocation(url, 2)
-    commands = connect_async(location)
+    commands = Commands(location)
     feed = RedisLiveFeed(location, keys, commands, terms)
     watched = {(OWNER, CHANNEL)}
     running = asyncio.create_task(feed.run(lambda _owner, _channel, body: heard.append(body), lambda: misses.append(1), lambda: watched))
@@ -62,7 +63,7 @@ async def listening(url, keys, terms=TERMS):
         running.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await running
-        await commands.aclose()
+        await commands.close()
 
 
 def publish(server, keys, body, **options):

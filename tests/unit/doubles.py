@@ -236,7 +236,7 @@ class House:
         self.sockets = Sockets(SocketLimits(2, 3, 4))
         self.conclude = Conclude(self.store, self.ledger, self.offload, self.announcer)
         self.accept = Accept(self.store, self.ledger, self.offload, self.announcer, self.owed, self.conclude)
-        self.runs = Runs(self.store, self.ledger, self.offload, self.conclude)
+        self.runs = Runs(self.store, self.ledger, self.offload, self.conclude, self.accept)
         self.budget = BufferBudget(self.budget_bytes)
         self.upload = Upload(self.store, self.offload, self.budget, self.access, self.ledger, self.accept, self.policy)
         self.sources = Sources(self.store, self.ledger, self.offload, self.announcer)

@@ -53,6 +53,9 @@ STAGES: tuple[tuple[Stage, ModuleType], ...] = (
 )  # fmt: skip
 
 
+_LOOK_SECONDS = 5.0
+"""Before the claim nobody holds the run, and the reconciler brings it back; this is for what is away for a moment."""
+
 _GIVE_BACK_SECONDS = 20.0
 """Less than what is between the two time limits of a task (celeryconfig.py)."""
 
@@ -100,11 +103,12 @@ class Parts:
 
 def process(parts: Parts, owner: OwnerId, source: SourceId) -> None:
     """Bring the source's open run to its end, if there is one and nobody else is at it. Raises Unavailable: then it stays open."""
-    record = inbox.read(parts.store, owner, source)
+    store = PatientStore(parts.store, Patience(min(parts.outage_seconds, _LOOK_SECONDS), time.sleep))
+    record = inbox.read(store, owner, source)
     if record is None:
         settle(parts, owner, source)
         return
-    past = outcome(parts.store, owner, source)
+    past = outcome(store, owner, source)
     if past.deleted:
         bury(parts, owner, source)
     elif past.result is not None and past.result.run >= record.run:

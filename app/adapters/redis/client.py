@@ -47,6 +47,7 @@ def connect(location: RedisLocation) -> Redis:
 
 
 def connect_async(location: RedisLocation) -> AsyncRedis:
+    """For libraries that want a client of redis-py; ours is commands.py."""
     return AsyncRedis.from_url(location.url, health_check_interval=15, retry=AsyncRetry(NoBackoff(), _RETRIES, supported_errors=_RETRY_ON), **location.options)
 
 

@@ -11,10 +11,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
-from redis.asyncio import Redis as AsyncRedis
 from redis.exceptions import RedisError
 
 from app.adapters.redis.client import RedisLocation, unavailable
+from app.adapters.redis.commands import Commands
 from app.adapters.redis.keys import Keyspace
 from app.adapters.redis.live_connection import LiveConnection
 from app.domain.errors import Unavailable
@@ -41,7 +41,7 @@ class LiveTerms:
 class RedisLiveFeed:
     """Implements ports.LiveFeed. Through `commands` it writes to itself, to see that the connection lives."""
 
-    def __init__(self, location: RedisLocation, keys: Keyspace, commands: AsyncRedis, terms: LiveTerms | None = None) -> None:
+    def __init__(self, location: RedisLocation, keys: Keyspace, commands: Commands, terms: LiveTerms | None = None) -> None:
         self._location = location
         self._keys = keys
         self._terms = terms or LiveTerms()
@@ -139,7 +139,7 @@ class RedisLiveFeed:
     async def _beat(self) -> None:
         while True:
             with suppress(Unavailable), unavailable():  # then the silence tells
-                await self._commands.publish(self._own.decode(), b"")
+                await self._commands("PUBLISH", self._own, b"")
             await asyncio.sleep(self._terms.beat)
 
     def _on_message(self, name: bytes, body: bytes) -> None:

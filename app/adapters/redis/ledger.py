@@ -6,11 +6,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar, cast
 
 from redis import Redis
-from redis.asyncio import Redis as AsyncRedis
 
 from app.adapters.redis.breaker import Breaker
 from app.adapters.redis.calls import Call, Calls, ledger_record
 from app.adapters.redis.client import script, unavailable
+from app.adapters.redis.commands import Commands
 from app.domain.channel import ChannelState, Registration
 from app.domain.events import Milestone, SourceProgress, SourceReceiving
 from app.domain.ids import ChannelId, Fence, OwnerId, SourceId, UploadId
@@ -117,19 +117,20 @@ class RedisLedger:
 class AsyncRedisLedger:
     """Implements ports.AsyncLedger and ports.Channels. With a breaker, a frozen server costs one call its timeout and the others nothing."""
 
-    def __init__(self, redis: AsyncRedis, calls: Calls, breaker: Breaker | None = None) -> None:
-        self._redis: Any = redis  # answers are bytes, since decode_responses is off; its types cannot tell
+    def __init__(self, redis: Commands, calls: Calls, breaker: Breaker | None = None) -> None:
+        self._redis = redis
         self._calls = calls
         self._breaker = breaker
-        self._scripts: dict[str, Any] = {}
 
-    async def _ask(self, ask: Callable[[], Awaitable[Any]]) -> Any:
+    async def _guarded(self, ask: Callable[[], Awaitable[Any]]) -> Any:
         with unavailable():
             return await (ask() if self._breaker is None else self._breaker(ask))
 
     async def _run(self, call: Call[T]) -> T:
-        loaded = self._scripts.get(call.script) or self._scripts.setdefault(call.script, self._redis.register_script(script(call.script)))
-        return call.parse(await self._ask(lambda: loaded(keys=call.keys, args=call.args)))
+        return call.parse(await self._guarded(lambda: self._redis.run(call.script, call.keys, call.args)))
+
+    async def _ask(self, *command: str | int | bytes) -> Any:
+        return await self._guarded(lambda: self._redis(*command))
 
     async def accept(self, owner: OwnerId, record: InboxRecord, *, receiving: UploadId | None = None) -> bool:
         return await self._run(self._calls.accept(owner, record, receiving))
@@ -138,8 +139,8 @@ class AsyncRedisLedger:
         return await self._run(self._calls.finish(owner, record, event, state))
 
     async def record(self, owner: OwnerId, source: SourceId) -> LedgerRecord | None:
-        h = await self._ask(lambda: self._redis.hgetall(self._calls.keys.source(owner, source)))
-        return ledger_record(h)
+        found = await self._ask("HGETALL", self._calls.keys.source(owner, source))
+        return ledger_record(dict(zip(found[::2], found[1::2], strict=True)))
 
     async def place(self, owner: OwnerId, source: SourceId) -> int | None:
         return await self._run(self._calls.place(owner, source))
@@ -151,7 +152,7 @@ class AsyncRedisLedger:
         await self._run(self._calls.forget(owner, source))
 
     async def ping(self) -> None:
-        await self._ask(lambda: self._redis.set(self._calls.keys.ping, b"", ex=_PING_SECONDS))
+        await self._ask("SET", self._calls.keys.ping, b"", "EX", _PING_SECONDS)
 
     async def register(self, owner: OwnerId, channel: ChannelId, *, explicit: bool, keep_open: bool | None = None, expect: int | None = None) -> Registration:
         return await self._run(self._calls.register(owner, channel, explicit=explicit, keep_open=keep_open, expect=expect))
@@ -160,17 +161,17 @@ class AsyncRedisLedger:
         await self._run(self._calls.register(owner, channel, explicit=False, force=True))
 
     async def is_whole(self) -> bool:
-        return bool(await self._ask(lambda: self._redis.hexists(self._calls.keys.scan, "whole")))
+        return bool(await self._ask("HEXISTS", self._calls.keys.scan, "whole"))
 
     async def resolve(self, channel: ChannelId) -> OwnerId | None:
-        owner = await self._ask(lambda: self._redis.get(self._calls.keys.alias(channel)))
+        owner = await self._ask("GET", self._calls.keys.alias(channel))
         return OwnerId(owner.decode()) if owner else None
 
     async def put_ticket(self, ticket: str, owner: OwnerId, channel: ChannelId, *, seconds: int) -> None:
-        await self._ask(lambda: self._redis.set(self._calls.keys.ticket(ticket), f"{owner}~{channel}", nx=True, ex=seconds))
+        await self._ask("SET", self._calls.keys.ticket(ticket), f"{owner}~{channel}", "NX", "EX", seconds)
 
     async def take_ticket(self, ticket: str) -> tuple[OwnerId, ChannelId] | None:
-        found = await self._ask(lambda: self._redis.getdel(self._calls.keys.ticket(ticket)))
+        found = await self._ask("GETDEL", self._calls.keys.ticket(ticket))
         if found is None:
             return None
         owner, _, channel = found.decode().partition("~")
@@ -180,7 +181,10 @@ class AsyncRedisLedger:
         await self._run(self._calls.receiving(owner, channel, upload, seconds))
 
     async def receipt(self, owner: OwnerId, channel: ChannelId, event: SourceReceiving) -> None:
-        await self._ask(lambda: self._redis.publish(self._calls.keys.live(owner, channel), b"p " + event.to_json()))
+        await self._ask("PUBLISH", self._calls.keys.live(owner, channel), b"p " + event.to_json())
+
+    async def is_open(self, owner: OwnerId, channel: ChannelId) -> bool:
+        return bool(await self._ask("EXISTS", self._calls.keys.channel(owner, channel)))
 
     async def state(self, owner: OwnerId, channel: ChannelId) -> ChannelState | None:
         return await self._run(self._calls.state(owner, channel))
@@ -192,17 +196,17 @@ class AsyncRedisLedger:
         await self._run(self._calls.told(owner, channel, offset))
 
     async def read(self, owner: OwnerId, channel: ChannelId, *, after: int, limit: int = 500) -> list[tuple[int, bytes]]:
-        entries = await self._ask(lambda: self._redis.xrange(self._calls.keys.stream(owner, channel), min=f"{after + 1}-0", count=limit))
-        return [(int(entry.partition(b"-")[0]), fields[b"d"]) for entry, fields in entries]
+        entries = await self._ask("XRANGE", self._calls.keys.stream(owner, channel), f"{after + 1}-0", "+", "COUNT", limit)
+        return [(int(entry.partition(b"-")[0]), body) for entry, (_, body) in entries]
 
     async def sources(self, owner: OwnerId, channel: ChannelId) -> list[SourceId]:
-        fields = await self._ask(lambda: self._redis.hkeys(self._calls.keys.channel(owner, channel)))
+        fields = await self._ask("HKEYS", self._calls.keys.channel(owner, channel))
         return [SourceId(field[2:].decode()) for field in fields if field.startswith(b"s:")]
 
     async def latest_progress(self, owner: OwnerId, channel: ChannelId) -> list[bytes]:
-        return list(await self._ask(lambda: self._redis.hvals(self._calls.keys.progress(owner, channel))))
+        return list(await self._ask("HVALS", self._calls.keys.progress(owner, channel)))
 
     async def close(self) -> None:
         if self._breaker is not None:
             await self._breaker.close()
-        await self._redis.aclose()
+        await self._redis.close()

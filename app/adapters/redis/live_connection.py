@@ -10,20 +10,15 @@ from itertools import groupby
 from typing import Any
 
 import hiredis
-from redis.asyncio import ConnectionPool
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 
 from app.adapters.redis.client import RedisLocation
+from app.adapters.redis.opened import Opened, opened
 
 log = logging.getLogger(__name__)
 
 
 class LiveConnection(asyncio.Protocol):
-    """Lives until it is lost; it is dropped by itself after `silence_seconds` in which nothing came in, and when the server answers with an error.
-
-    redis-py opens it (address, TLS, AUTH, SELECT); from then on the transport is ours, since its own reader backs up at high rates.
-    """
+    """Lives until it is lost; it is dropped by itself after `silence_seconds` in which nothing came in, and when the server answers with an error."""
 
     def __init__(self, told: Callable[[bytes, bytes], None], unasked: Callable[[], None], silence_seconds: float) -> None:
         self.lost = asyncio.Event()
@@ -35,24 +30,14 @@ class LiveConnection(asyncio.Protocol):
         self._heard = self._loop.time()
         self._watchdog: asyncio.TimerHandle | None = None
         self._transport: asyncio.Transport | None = None
-        self._stream: Any = None
+        self._opened: Opened | None = None
         self._commands: list[tuple[bytes, bytes]] = []
         self._expected: defaultdict[bytes, deque[Callable[[], None]]] = defaultdict(deque)
 
     async def open(self, location: RedisLocation) -> None:
         """Raises RedisError or OSError when there is no connection to be had."""
-        pool = ConnectionPool.from_url(location.url, protocol=2, retry=Retry(NoBackoff(), 0), **location.options)
-        opened: Any = pool.make_connection()  # type: ignore[no-untyped-call]
-        try:
-            async with asyncio.timeout(2 * location.timeout_seconds):
-                await opened.connect()
-        except BaseException:
-            await opened.disconnect(nowait=True)
-            raise
-        # The transport has no public name. The stream is kept, since one that is collected closes its transport.
-        self._stream, opened._reader, opened._writer = opened._writer, None, None  # noqa: SLF001 - see above; tests hold it against each kind of URL
-        self._transport = self._stream.transport
-        self._transport.set_protocol(self)
+        self._opened = await opened(location, self)
+        self._transport = self._opened.transport
         self._look()
 
     def subscribe(self, name: bytes, acknowledged: Callable[[], None]) -> None:

@@ -21,6 +21,8 @@ SILENT_SECONDS = 60
 MAX_MESSAGE_BYTES = 64 * 1024
 """What a client may send in one message."""
 
+_PARKED, _HANDED_OFF, _PLAIN = (SOCKETS.labels(tier) for tier in ("parked", "handed_off", "plain"))  # to look one up costs more than to count
+
 _TURNS = 5
 """The sweep comes to each line every fifth second, and pings it in every fifth visit: the pings are spread over the 25 s."""
 _TURN_SECONDS = PING_SECONDS / _TURNS**2
@@ -62,12 +64,12 @@ class Lines:
             self._count += 1
             plain = Plain(websocket, self.forget)
             self._plain.add(plain)
-            SOCKETS.labels("plain").inc()
+            _PLAIN.inc()
             return self._late(plain)
         line: Framed = take()
         self._count += 1
         line.keeper = self
-        SOCKETS.labels("handed_off").inc()
+        _HANDED_OFF.inc()
         if line.is_gone:
             self.forget(line)
         else:
@@ -87,8 +89,8 @@ class Lines:
         if self._lot is None:
             self._lot = Lot(self._by_fd)
         self._parked += 1
-        SOCKETS.labels("handed_off").dec()
-        SOCKETS.labels("parked").inc()
+        _HANDED_OFF.dec()
+        _PARKED.inc()
         self._lot.admit(line)
 
     def forget(self, line: Framed | Plain) -> None:
@@ -97,14 +99,14 @@ class Lines:
             self._empty.set()
         if isinstance(line, Plain):
             self._plain.discard(line)
-            SOCKETS.labels("plain").dec()
+            _PLAIN.dec()
             return
         self._displace(line)
         if self._lot is not None and line.wire is self._lot:
             self._parked -= 1
-            SOCKETS.labels("parked").dec()
+            _PARKED.dec()
         else:
-            SOCKETS.labels("handed_off").dec()
+            _HANDED_OFF.dec()
         if not self._parked and self._lot is not None:
             self._lot.shut()
             self._lot = None

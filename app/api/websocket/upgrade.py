@@ -27,6 +27,8 @@ class Upgrade:
     target: bytes
     headers: Headers
     """Names in lower case, in the order in which they came."""
+    accept_key: bytes
+    """What answers the client's key."""
 
     @classmethod
     def parse(cls, head: bytes) -> Upgrade:
@@ -35,39 +37,39 @@ class Upgrade:
         method, _, rest = first.partition(b" ")
         target, _, version = rest.rpartition(b" ")
         pairs = [line.partition(b":") for line in lines]
-        made = cls(target, [(name.strip().lower(), value.strip()) for name, _, value in pairs])
+        headers = [(name.strip().lower(), value.strip()) for name, _, value in pairs]
         if method != b"GET" or version != b"HTTP/1.1" or not target.isascii():
             raise BadHandshake(400, "a WebSocket opens with GET, a path in ASCII and HTTP/1.1")
-        if made.values(b"sec-websocket-version") != [b"13"]:
+        if _values(headers, b"sec-websocket-version") != [b"13"]:
             raise BadHandshake(426, "Sec-WebSocket-Version must be 13")
-        made.accept_key()
-        return made
-
-    def values(self, name: bytes) -> list[bytes]:
-        return [value for key, value in self.headers if key == name]
+        return cls(target, headers, _accept_key(_values(headers, b"sec-websocket-key")))
 
     @property
     def subprotocols(self) -> list[str]:
         """Those offered, in the client's order."""
-        return [each.strip() for value in self.values(b"sec-websocket-protocol") for each in value.decode("latin-1").split(",") if each.strip()]
-
-    def accept_key(self) -> bytes:
-        """Raises BadHandshake when the client's key is none."""
-        keys = self.values(b"sec-websocket-key")
-        try:
-            fits = len(keys) == 1 and len(base64.b64decode(keys[0], validate=True)) == 16
-        except (binascii.Error, ValueError):
-            fits = False
-        if not fits:
-            raise BadHandshake(400, "Sec-WebSocket-Key must be 16 bytes in base64, once")
-        return base64.b64encode(hashlib.sha1(keys[0] + _GUID, usedforsecurity=False).digest())
+        offered = _values(self.headers, b"sec-websocket-protocol")
+        return [each.strip() for value in offered for each in value.decode("latin-1").split(",") if each.strip()]
 
     def accepted(self, subprotocol: str | None, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
         """The answer's head. Extensions are never agreed to."""
-        ours: Headers = [(b"upgrade", b"websocket"), (b"connection", b"Upgrade"), (b"sec-websocket-accept", self.accept_key())]
+        ours: Headers = [(b"upgrade", b"websocket"), (b"connection", b"Upgrade"), (b"sec-websocket-accept", self.accept_key)]
         if subprotocol is not None:
             ours.append((b"sec-websocket-protocol", subprotocol.encode("latin-1")))
         return answer(101, [*ours, *headers])
+
+
+def _values(headers: Headers, name: bytes) -> list[bytes]:
+    return [value for key, value in headers if key == name]
+
+
+def _accept_key(keys: list[bytes]) -> bytes:
+    try:
+        fits = len(keys) == 1 and len(base64.b64decode(keys[0], validate=True)) == 16
+    except (binascii.Error, ValueError):
+        fits = False
+    if not fits:
+        raise BadHandshake(400, "Sec-WebSocket-Key must be 16 bytes in base64, once")
+    return base64.b64encode(hashlib.sha1(keys[0] + _GUID, usedforsecurity=False).digest())
 
 
 def answer(status: int, headers: Iterable[tuple[bytes, bytes]]) -> bytes:

@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client import REGISTRY
 
-from app.adapters.redis.client import RedisLocation, connect_async
+from app.adapters.redis.client import RedisLocation
+from app.adapters.redis.commands import Commands
 from app.adapters.redis.events import LiveTerms, RedisLiveFeed
 from app.adapters.redis.keys import Keyspace
 from app.adapters.redis.live_connection import LiveConnection
@@ -49,7 +50,7 @@ class Listening:
     """A feed that runs, and what it told. `misses` counts how often anything may have been missed."""
 
     def __init__(self, url: str, terms: LiveTerms) -> None:
-        self.commands = connect_async(RedisLocation(url, 5))
+        self.commands = Commands(RedisLocation(url, 5))
         self.feed = RedisLiveFeed(RedisLocation(url, 5), KEYS, self.commands, terms)
         self.heard: list[tuple[str, bytes]] = []
         self.misses = 0
@@ -77,7 +78,7 @@ class Listening:
         self._running.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self._running
-        await self.commands.aclose()
+        await self.commands.close()
 
 
 @contextlib.asynccontextmanager
@@ -276,7 +277,7 @@ async def test_a_server_that_is_not_there_is_tried_again_with_growing_pauses(any
 
     async with ScriptedRedis() as server:
         url = server.url
-    feed = RedisLiveFeed(RedisLocation(url, 1), KEYS, connect_async(RedisLocation(url, 1)), LiveTerms(pause=1, longest_pause=8))
+    feed = RedisLiveFeed(RedisLocation(url, 1), KEYS, Commands(RedisLocation(url, 1)), LiveTerms(pause=1, longest_pause=8))
     monkeypatch.setattr(asyncio, "sleep", noting)
     running = asyncio.create_task(feed._supervise(lambda: None, set))
     while len(pauses) < 8:

@@ -47,8 +47,11 @@ def test_it_wants_the_password_keeps_what_it_got_and_never_evicts(tmp_path, port
             stranger.ping()
         with redis.Redis(port=port, password="pässword") as client:
             client.set("kept", "yes")
-            found = client.config_get("maxmemory-policy", "appendonly", "appendfsync", "save", "bind")
-        assert found == {"maxmemory-policy": "noeviction", "appendonly": "yes", "appendfsync": "everysec", "save": "", "bind": "127.0.0.1"}
+            found = client.config_get("maxmemory-policy", "appendonly", "appendfsync", "save", "bind", "stream-node-max-bytes")
+        assert found == {
+            "maxmemory-policy": "noeviction", "appendonly": "yes", "appendfsync": "everysec", "save": "", "bind": "127.0.0.1",
+            "stream-node-max-bytes": "1024",
+        }  # fmt: skip
 
     def second():
         with redis.Redis(port=port, password="pässword", decode_responses=True) as client:

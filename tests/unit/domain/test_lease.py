@@ -1,4 +1,5 @@
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -18,6 +19,28 @@ def child(code=NAME):
 
 def test_this_worker_lives():
     assert not is_provably_dead(this_worker())
+
+
+def test_its_name_is_short_enough_for_redis_to_keep_a_record_small(monkeypatch):
+    monkeypatch.setattr(socket, "gethostname", lambda: "ä-long-name-of-a-host." * 10)
+    monkeypatch.setattr(os, "getpid", lambda: 4_194_303)
+    monkeypatch.setattr(lease, "_started", lambda _pid: "9" * 20)
+    lease._host.cache_clear()
+    try:
+        assert 45 < len(this_worker().encode()) <= 64
+    finally:
+        lease._host.cache_clear()
+
+
+def test_hosts_whose_names_begin_alike_are_told_apart(monkeypatch):
+    names = []
+    for host in ("a-long-name-of-a-host-1", "a-long-name-of-a-host-2"):
+        monkeypatch.setattr(socket, "gethostname", lambda host=host: host)
+        lease._host.cache_clear()
+        names.append(this_worker())
+    lease._host.cache_clear()
+    assert names[0] != names[1]
+    assert all(name.startswith("a-long-name-of-a") for name in names)
 
 
 def test_a_child_lives_until_it_is_over_and_reaped_and_is_then_provably_dead():

@@ -160,11 +160,11 @@ async def test_a_cancellation_that_the_store_cut_short_anywhere_is_taken_up_by_t
 
 @pytest.mark.parametrize("code", ["malformed", "crash", "cancelled"])
 async def test_what_failed_or_was_cancelled_is_run_again_with_the_same_bytes_and_words(house, code):
-    first = a_record(metadata={"case": 1}, tags=[{"a": "b"}], options={"x": True}, declared_type="text/plain", profile="default")
+    first = a_record(metadata={"case": 1}, tags=[{"a": "b"}], options={"x": True}, declared_type="text/plain", profile="scans", max_bytes=9, types=["image/*"])
     ended(house, first, code=code)
     await retry(house)
     record = inbox.read(house.inner, ADA, SOURCE)
-    kept = {"source_uuid", "ws_uuid", "upload", "digest", "size", "filename", "metadata", "tags", "options", "declared_type", "profile"}
+    kept = {"source_uuid", "ws_uuid", "upload", "digest", "size", "filename", "metadata", "tags", "options", "declared_type", "profile", "max_bytes", "types"}
     assert record.model_dump(include=kept) == first.model_dump(include=kept)
     assert (record.run, record.base_url, record.accepted_at > first.accepted_at) == (2, BASE, True)
     assert [due.run for due in house.ledger.memory.enqueued] == [2]

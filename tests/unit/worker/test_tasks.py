@@ -102,3 +102,10 @@ def test_a_worker_whose_store_was_away_from_the_start_leaves_the_source_open(mon
     monkeypatch.setattr(tasks, "parts", away)
     tasks.process_source(**JOB)
     assert f"source {SOURCE} stays open" in caplog.text
+
+
+@pytest.mark.parametrize("payload", [{}, {"it": "not a payload"}, {"schema_": 2}])
+def test_what_is_no_job_is_refused(store, ledger, payload):
+    with pytest.raises((ValueError, KeyError)):
+        tasks.process_source(**payload)
+    assert ledger.deferred == []

@@ -63,8 +63,8 @@ local function park(t, lane, source, source_key, job)
   redis.call('SADD', t.prefix .. 'queueing', t.owner .. '~' .. lane)
 end
 
--- Give the turns that are left to those who wait.
-local function wake(t, lane)
+-- Give the turns that are left to those who wait. new, job: who has just begun to wait; its message is not in its hash, which would never be small again.
+local function wake(t, lane, new, job)
   local taken, waiting = taken_in(t, lane), waiting_in(t, lane)
   local left, woken = t.cap - redis.call('SCARD', taken), 0
   while left > 0 do
@@ -73,9 +73,10 @@ local function wake(t, lane)
     local member = t.owner .. '~' .. source
     local key = t.prefix .. 'source:' .. member
     local h = redis.call('HMGET', key, 'state', 'job', 'lane')
-    if h[1] == 'accepted' and h[2] and h[3] == lane then
+    local kept = source == new and job or h[2]
+    if h[1] == 'accepted' and kept and h[3] == lane then
       redis.call('SADD', taken, source)
-      send(t, lane, key, h[2])
+      send(t, lane, key, kept)
       redis.call('HDEL', key, 'job')
       redis.call('ZADD', t.prefix .. 'open', now + t.grace, member)
       left, woken = left - 1, woken + 1

@@ -13,12 +13,13 @@ if not new then return 0 end
 local missed = before[2] -- the lane of a run before, whose end we missed
 if missed then redis.call('SREM', taken_in(t, missed), ARGV[3]) end
 redis.call('DEL', KEYS[5], KEYS[6])
-redis.call('HSET', KEYS[5], 'run', run, 'state', 'accepted', 'ws', ARGV[5], 'attempt', 0, 'lease', 0, 'requeues', 0, 'progress', 0, 'lane', lane, 'job', ARGV[10])
+redis.call('HSET', KEYS[5], 'run', run, 'state', 'accepted', 'ws', ARGV[5], 'attempt', 0, 'lease', 0, 'requeues', 0, 'progress', 0, 'lane', lane)
 note(KEYS[6], 0, 'accepted')
 redis.call('ZREM', KEYS[7], ARGV[1])
 redis.call('HDEL', KEYS[8], ARGV[1])
 if missed and missed ~= lane then end_turn(t, missed, ARGV[3]) end
-wake(t, lane)
+wake(t, lane, ARGV[3], ARGV[10])
+if redis.call('ZSCORE', KEYS[9], ARGV[3]) then redis.call('HSET', KEYS[5], 'job', ARGV[10]) end
 redis.call('SADD', KEYS[3], ARGV[3])
 local holder = redis.call('GET', KEYS[4])
 if not holder or (holder ~= ARGV[2] and began(ARGV[12] .. 'channel:' .. holder .. '~' .. ARGV[5]) > tonumber(ARGV[15]) and ARGV[15] ~= '0') then
