@@ -2,6 +2,7 @@
 PYTHON ?= python3
 STORAGE ?=
 PYTEST ?=
+CHAOS ?=
 COVERAGE ?=
 
 BIN := .venv/bin
@@ -14,7 +15,7 @@ INSTALL_PLUGIN := $(BIN)/python -m pip install --quiet --disable-pip-version-che
 CORPUS := ../shared/corpus
 
 .DEFAULT_GOAL := help
-.PHONY: up test test-s3 check e2e bench docs corpus pins clean help
+.PHONY: up test test-s3 check e2e chaos bench docs corpus pins clean help
 
 up: $(RUN) ## start everything on this machine (STORAGE=s3://name/prefix: keep documents in a bucket); Ctrl-C stops it
 	@$(if $(STORAGE),export HEADRACE_STORAGE_URL='$(STORAGE)';) exec $(BIN)/python -m devstack up
@@ -28,6 +29,9 @@ test-s3: $(DEV) ## run the tests against a real S3 server (Ceph's RADOS Gateway 
 
 e2e: $(DEV) ## run the black-box tests over a running stack of their own
 	@$(BIN)/python -m pytest tests/e2e $(PYTEST)
+
+chaos: $(DEV) ## kill, freeze, cut and wipe everything under load for five minutes, and look for what was lost (CHAOS='--seed 2 --seconds 60'; --help)
+	@$(BIN)/python -m tests.chaos $(CHAOS)
 
 check: $(DEV) ## lint, format, types, floors, compose file and Dockerfile
 	$(BIN)/ruff check .

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Collection
 from contextlib import suppress
 from itertools import islice
@@ -36,12 +37,17 @@ class Hub:
         self._missed = asyncio.Event()
         self._is_whole = True
         """False until a whole sweep has found who is behind: that long, progress could overtake a milestone that was lost."""
+        self._missed_at = time.monotonic()  # what was before this process, nobody here knows
 
     async def run(self) -> None:
         """Hand on what arrives, for as long as the process lives."""
         async with asyncio.TaskGroup() as running:
             running.create_task(self._feed.run(self._tell, self._miss, lambda: self._rooms))
             running.create_task(self._sweep())
+
+    def has_missed(self, *, within_seconds: float) -> bool:
+        """Whether Redis was away, or its link broken, a moment ago."""
+        return time.monotonic() - self._missed_at < within_seconds
 
     def _in(self, channel: _Channel) -> Collection[Reader]:
         """A copy, where it could change while somebody goes through it."""
@@ -59,6 +65,7 @@ class Hub:
     def _miss(self) -> None:
         """Who reads just now reads again. All others are compared with the heads: most have missed nothing."""
         self._is_whole = False
+        self._missed_at = time.monotonic()
         self._missed.set()
         for channel in self._rooms:
             for reader in self._in(channel):

@@ -43,6 +43,8 @@ _LONGEST_PAUSE_SECONDS = 60.0
 _AGAIN_SECONDS = 1.0
 """Redis is away: there is nothing to tell until it is back."""
 _CLOSE_SECONDS = 2.0
+_DOUBT_SECONDS = 120.0
+"""After Redis was away: twice the time in which the reconciler has seen the whole inbox, when nothing is said of that."""
 
 
 class Subscribe:
@@ -132,8 +134,13 @@ class Subscribe:
                 reader.told.looks = True
             return
         reader.epoch, reader.offset = after
-        if after.offset and not is_lost(*after, state):
+        if is_lost(*after, state):
+            return
+        if after.offset:
             await self._past(reader)
+        else:  # what `channel.recovered` hands out: ends were shown then, and no stream has them
+            reader.told = Told()
+            reader.told.looks = True
 
     async def _past(self, reader: Reader) -> None:
         """Who goes on after an end was told that end."""
@@ -237,9 +244,15 @@ class Subscribe:
         return bool(unsaid)
 
     async def _is_over(self, reader: Reader, state: ChannelState | None, told: Told) -> bool:
-        if state is not None:
-            return is_over(state, told)
-        return told.an_end and all(each.is_settled for each in await self._snapshots(*reader.channel))
+        if not told.an_end or (state is not None and not is_over(state, told)):
+            return False
+        if state is not None and not await self._doubts():
+            return True
+        return all(each.is_settled or (each.event.source_uuid, each.event.run) in told for each in await self._snapshots(*reader.channel))
+
+    async def _doubts(self) -> bool:
+        """Whether something may be open that Redis does not know: accepted while it was away, or lost in a wipe. Then the inbox is asked."""
+        return self._hub.has_missed(within_seconds=_DOUBT_SECONDS) or not await self._channels.is_whole()
 
     def _start(self, reader: Reader, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)

@@ -32,6 +32,7 @@ class Told:
     def admits(self, message: Message) -> bool:
         """Whether to tell it, which is noted. Not a second end of a run (a wipe makes that possible); not progress that would go back."""
         if "run" not in message.event:
+            self.an_end |= message.event["event"] == "batch"  # it stands behind an end
             return True
         source, run = message.run
         if message.is_end:
