@@ -4,6 +4,7 @@ import pytest
 
 from app.domain.channel import Registration
 from app.domain.ids import ChannelId, SourceId, UploadId
+from app.domain.position import Position
 from app.domain.source import State
 from tests.ledgers import OWNER, STRANGER, WS, events, milestone, record, success, take, told
 from tests.servers import eventually
@@ -32,7 +33,7 @@ def test_a_registered_channel_is_open_and_empty(ledger):
 
 def test_nothing_is_known_of_a_channel_that_nobody_registered(ledger):
     ledger.register(STRANGER, WS, explicit=True)
-    ledger.told(OWNER, WS, 3)
+    ledger.told(OWNER, WS, Position("e", 3))
     ledger.receiving(OWNER, WS, UploadId("u"), seconds=60)
     assert ledger.state(OWNER, WS) is None
     assert ledger.resolve(ChannelId("other")) is None
@@ -64,13 +65,13 @@ def test_a_second_explicit_registration_moves_the_mark_to_what_readers_were_told
     ledger.register(OWNER, WS, explicit=True)
     tell(ledger, 5)
     for offset in (3, 2):
-        ledger.told(OWNER, WS, offset)
+        ledger.told(OWNER, WS, Position(ledger.state(OWNER, WS).epoch, offset))
     assert ledger.state(OWNER, WS).mark == 0
     ledger.register(OWNER, WS, explicit=False)
     assert ledger.state(OWNER, WS).mark == 0, "an upload's registration moves nothing"
     ledger.register(OWNER, WS, explicit=True)
     assert ledger.state(OWNER, WS).mark == 3
-    ledger.told(OWNER, WS, 4)
+    ledger.told(OWNER, WS, Position(ledger.state(OWNER, WS).epoch, 4))
     ledger.register(OWNER, WS, explicit=True)
     assert ledger.state(OWNER, WS).mark == 4
 
@@ -78,7 +79,7 @@ def test_a_second_explicit_registration_moves_the_mark_to_what_readers_were_told
 def test_the_first_explicit_registration_moves_nothing_though_an_upload_came_before(ledger):
     ledger.register(OWNER, WS, explicit=False)
     tell(ledger, 2)
-    ledger.told(OWNER, WS, 2)
+    ledger.told(OWNER, WS, Position(ledger.state(OWNER, WS).epoch, 2))
     ledger.register(OWNER, WS, explicit=True)
     assert ledger.state(OWNER, WS).mark == 0
 
@@ -86,9 +87,11 @@ def test_the_first_explicit_registration_moves_nothing_though_an_upload_came_bef
 def test_what_was_told_of_an_epoch_that_is_gone_does_not_hide_the_new(ledger):
     ledger.register(OWNER, WS, explicit=True)
     tell(ledger, 5)
+    gone = ledger.state(OWNER, WS).last
     ledger.wipe()
     ledger.register(OWNER, WS, explicit=True)
-    ledger.told(OWNER, WS, 5)
+    tell(ledger, 5)
+    ledger.told(OWNER, WS, gone)
     ledger.register(OWNER, WS, explicit=True)
     assert ledger.state(OWNER, WS).mark == 0
 
@@ -117,12 +120,13 @@ def test_the_heads_of_channels_are_those_of_their_states(ledger):
     tell(ledger, 3)
     other, unknown = ChannelId("other"), ChannelId("unknown")
     ledger.register(STRANGER, other, explicit=True)
-    ledger.told(OWNER, unknown, 3)
+    ledger.told(OWNER, unknown, Position("e", 3))
     asked = [(OWNER, WS), (STRANGER, WS), (STRANGER, other), (OWNER, unknown), (OWNER, WS)]
     states = [ledger.state(*one) for one in asked]
     assert [state and state.head for state in states] == [3, None, 0, None, 3]
-    assert ledger.heads(asked) == [state and (state.epoch, state.head) for state in states]
-    assert ledger.heads([]) == []
+    assert ledger.heads(asked).of == [state and (state.epoch, state.head) for state in states]
+    assert ledger.heads([]).of == []
+    assert ledger.heads([]).life == ledger.heads(asked).life != ""
 
 
 def test_the_sources_of_a_channel_share_its_offsets(ledger):

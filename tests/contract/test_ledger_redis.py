@@ -5,6 +5,7 @@ import pytest
 from app.adapters.redis.calls import Terms
 from app.domain.errors import Unavailable
 from app.domain.ids import SourceId, UploadId
+from app.domain.position import Position
 from app.domain.source import State
 from app.domain.stages import Stage
 from app.ports import Due
@@ -184,7 +185,7 @@ def everything(ledger):
     ledger.running()
     ledger.requeue(Due(OWNER, SOURCE, 1), dead_worker="w")
     ledger.lead("me", seconds=1)
-    ledger.told(OWNER, WS, 1)
+    ledger.told(OWNER, WS, Position("e", 1))
     ledger.state(OWNER, WS)
     ledger.read(OWNER, WS, after=0)
     ledger.latest_progress(OWNER, WS)

@@ -8,12 +8,13 @@ from typing import Any, TypeVar, cast
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 
-from app.adapters.redis.calls import Call, Calls, ledger_record
+from app.adapters.redis.calls import Call, Calls, ended_runs, ledger_record
 from app.adapters.redis.client import script, unavailable
-from app.domain.channel import ChannelState, Registration
+from app.domain.channel import ChannelState, Heads, Registration
 from app.domain.events import Milestone, SourceProgress, SourceReceiving
 from app.domain.ids import ChannelId, Fence, OwnerId, SourceId, UploadId
 from app.domain.layout import split_member
+from app.domain.position import Position
 from app.domain.results import Moment
 from app.domain.source import InboxRecord, State
 from app.domain.stages import Stage
@@ -159,11 +160,11 @@ class AsyncRedisLedger:
     async def state(self, owner: OwnerId, channel: ChannelId) -> ChannelState | None:
         return await self._run(self._calls.state(owner, channel))
 
-    async def heads(self, channels: Sequence[tuple[OwnerId, ChannelId]]) -> list[tuple[str, int] | None]:
+    async def heads(self, channels: Sequence[tuple[OwnerId, ChannelId]]) -> Heads:
         return await self._run(self._calls.heads(channels))
 
-    async def told(self, owner: OwnerId, channel: ChannelId, offset: int) -> None:
-        await self._run(self._calls.told(owner, channel, offset))
+    async def told(self, owner: OwnerId, channel: ChannelId, last: Position) -> None:
+        await self._run(self._calls.told(owner, channel, last))
 
     async def read(self, owner: OwnerId, channel: ChannelId, *, after: int, limit: int = 500) -> list[tuple[int, bytes]]:
         with unavailable():
@@ -174,6 +175,11 @@ class AsyncRedisLedger:
         with unavailable():
             fields = await self._redis.hkeys(self._calls.keys.channel(owner, channel))
         return [SourceId(field[2:].decode()) for field in fields if field.startswith(b"s:")]
+
+    async def ends(self, owner: OwnerId, channel: ChannelId) -> set[tuple[SourceId, int]]:
+        with unavailable():
+            fields = await self._redis.hgetall(self._calls.keys.channel(owner, channel))
+        return ended_runs(fields)
 
     async def latest_progress(self, owner: OwnerId, channel: ChannelId) -> list[bytes]:
         with unavailable():
