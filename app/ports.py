@@ -209,6 +209,9 @@ class Channels(Protocol):
     async def restore(self, owner: OwnerId, channel: ChannelId) -> None:
         """Give the bare name back to whom the store says it belongs, and open the channel."""
 
+    async def reopen(self, owner: OwnerId, channel: ChannelId) -> None:
+        """Open the owner's channel, whoever has the bare name; the name too, when nobody has it."""
+
     async def resolve(self, channel: ChannelId) -> OwnerId | None:
         """The owner of the bare name, or None."""
 

@@ -64,6 +64,12 @@ class AsyncMemoryLedger:
         with self._state.lock:
             self._open(owner, channel)
 
+    async def reopen(self, owner: OwnerId, channel: ChannelId) -> None:
+        s = self._state
+        with s.lock:
+            s.aliases.setdefault(channel, owner)
+            s.opened(owner, channel)
+
     def _open(self, owner: OwnerId, channel: ChannelId) -> MemoryChannel:
         self._state.aliases[channel] = owner
         return self._state.opened(owner, channel)

@@ -53,7 +53,7 @@ class Access:
             return
         if not registered and owner not in await self.offload(self._owners, channel):
             raise NotFound(detail="no such channel")
-        await self.register(owner, channel, explicit=False)
+        await self.channels.reopen(owner, channel)
 
     async def owner_of(self, channel: ChannelId) -> OwnerId:
         """Who the bare name belongs to. Raises NotFound, Unavailable."""

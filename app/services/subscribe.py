@@ -26,7 +26,7 @@ from app.services.agenda import Agenda
 from app.services.held import Held
 from app.services.history import History
 from app.services.hub import Hub
-from app.services.mailbox import Mailbox
+from app.services.mailbox import Closed, Mailbox
 from app.services.message import Message
 from app.services.outlet import Outlet
 from app.services.reader import UNKNOWN, Reader
@@ -74,9 +74,12 @@ class Subscribe:
         await self._attach(reader, after)
         return reader
 
-    async def __call__(self, owner: OwnerId, channel: ChannelId, after: Position | None = None) -> AsyncGenerator[bytes, None]:
-        """The same as a generator, which ends where the outlet would be closed. Who takes slowly is waited for."""
-        mailbox = Mailbox()
+    async def __call__(self, owner: OwnerId, channel: ChannelId, after: Position | None = None, mailbox: Mailbox | None = None) -> AsyncGenerator[bytes, None]:
+        """The same as a generator, which ends where the outlet would be closed with 1000. Who takes slowly is waited for.
+
+        Raises Closed where it would be closed with another code; whoever brings the `mailbox` may close it.
+        """
+        mailbox = mailbox or Mailbox()
         reader = _Patient(self, (owner, channel), mailbox)
         filling = self._start(reader, self._fill(reader, after, mailbox))
         try:
@@ -91,10 +94,13 @@ class Subscribe:
         """Wait for the terminal event of one source, of this run or a later one. The caller sets the deadline."""
         mark = f'"source-uuid":"{source}"'.encode()
         while True:
-            async with aclosing(self(owner, channel)) as messages:
-                async for body in messages:
-                    if mark in body and (message := Message(body)).is_end and message.event["run"] >= run:
-                        return body
+            with suppress(Closed):
+                async with aclosing(self(owner, channel)) as messages:
+                    async for body in messages:
+                        if mark in body and (message := Message(body)).is_end and message.event["run"] >= run:
+                            return body
+                continue
+            await asyncio.sleep(_AGAIN_SECONDS)
 
     async def close(self) -> None:
         """When all readers have gone: what they were told is noted."""

@@ -106,6 +106,16 @@ def test_restore_gives_the_name_to_whom_the_store_says(ledger):
     assert ledger.register(OWNER, WS, explicit=True) == Registration(OWNER, new=False)
 
 
+def test_a_channel_is_opened_again_whoever_has_its_bare_name(ledger):
+    for _ in range(2):
+        ledger.reopen(OWNER, WS)
+        assert ledger.resolve(WS) == OWNER
+        assert not ledger.state(OWNER, WS).registered
+    ledger.reopen(STRANGER, WS)
+    assert ledger.state(STRANGER, WS).head == 0
+    assert ledger.resolve(WS) == OWNER
+
+
 def test_milestones_are_read_in_order_from_one_without_a_gap(ledger):
     tell(ledger, 7)
     assert [offset for offset, _ in ledger.read(OWNER, WS, after=0)] == [1, 2, 3, 4, 5, 6, 7]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 from app.adapters.celery_queue import message
 from app.adapters.redis.keys import Keyspace
@@ -209,13 +209,20 @@ class Calls:
         return Call("lead", [self.keys.leader], [name, _ms(seconds)], bool)
 
     def register(
-        self, owner: OwnerId, channel: ChannelId, *, explicit: bool, keep_open: bool | None = None, expect: int | None = None, force: bool = False
+        self,
+        owner: OwnerId,
+        channel: ChannelId,
+        *,
+        explicit: bool,
+        keep_open: bool | None = None,
+        expect: int | None = None,
+        force: Literal["", "name", "channel"] = "",
     ) -> Call[Registration]:
         keep = "" if keep_open is None else str(int(keep_open))
         return Call(
             "register",
             self._channel(owner, channel),
-            [owner, self.terms.events_ttl_seconds, str(int(explicit)), keep, str(int(force)), "" if expect is None else expect],
+            [owner, self.terms.events_ttl_seconds, str(int(explicit)), keep, force, "" if expect is None else expect],
             lambda r: Registration(owner=OwnerId(r[0].decode()), new=bool(r[1])),
         )
 

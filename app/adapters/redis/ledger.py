@@ -131,7 +131,10 @@ class AsyncRedisLedger:
         return await self._run(self._calls.register(owner, channel, explicit=explicit, keep_open=keep_open, expect=expect))
 
     async def restore(self, owner: OwnerId, channel: ChannelId) -> None:
-        await self._run(self._calls.register(owner, channel, explicit=False, force=True))
+        await self._run(self._calls.register(owner, channel, explicit=False, force="name"))
+
+    async def reopen(self, owner: OwnerId, channel: ChannelId) -> None:
+        await self._run(self._calls.register(owner, channel, explicit=False, force="channel"))
 
     async def resolve(self, channel: ChannelId) -> OwnerId | None:
         with unavailable():
