@@ -60,16 +60,24 @@ class History:
         return bool(found) or missing is not None
 
     async def _read(self, reader: Reader, known: ChannelState | None) -> tuple[ChannelState | None, list[Message], list[Snapshot] | None]:
-        """Snapshots where history is lost. Read anew when the stream changes its life, or loses its beginning, between our questions."""
+        """Snapshots where history is lost. Read anew when the stream changes its life, or loses its beginning, between our questions.
+
+        Snapshots are taken first, so that what comes behind all that is found here is younger than they are.
+        """
+        snapshots: list[Snapshot] | None = None
         for _ in range(_TRIES):
             state, known = known or await self._channels.state(*reader.channel), None
             lost = _is_lost(reader, state)
+            if lost and snapshots is None:
+                snapshots = await self._snapshots(*reader.channel)
+                state = await self._channels.state(*reader.channel)
+                lost = _is_lost(reader, state)
             start = reader.offset if not lost or state is None else state.first - 1
             found = await self._pages(reader, state, start) if state else []
             if found is not None:
-                return state, found, await self._snapshots(*reader.channel) if lost else None
+                return state, found, snapshots if lost else None
         log.error("a channel's stream does not have what its head says: its readers go on after that")
-        return state, [], await self._snapshots(*reader.channel)
+        return state, [], snapshots or await self._snapshots(*reader.channel)
 
     async def _pages(self, reader: Reader, state: ChannelState, after: int) -> list[Message] | None:
         found: list[Message] = []

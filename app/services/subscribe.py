@@ -153,7 +153,9 @@ class Subscribe:
         before = await self._channels.read(*reader.channel, after=reader.offset - 1, limit=1)
         reader.told = reader.told or Told()
         if before and before[0][0] == reader.offset:
-            reader.told.admits(Message(before[0][1], reader.epoch, reader.offset))
+            last = Message(before[0][1], reader.epoch, reader.offset)
+            reader.told.admits(last)
+            reader.told.an_end |= last.event["event"] == "batch"  # which stands behind an end
         else:
             reader.told.an_end = True  # perhaps: it is not kept any more
         if reader.told.an_end:
@@ -222,6 +224,7 @@ class Subscribe:
         pause = min(2 * told.pause, _LONGEST_PAUSE_SECONDS)
         try:
             state = await self._history.state(reader)
+            told.looks |= state is not None and state.restarted and not told.looked  # the sweep may not have said so yet
             if (reader.epoch, reader.offset) != ((state.epoch, state.head) if state else UNKNOWN):
                 held.miss()
             elif not await self._show_ends(reader, told, state) and await self._is_over(reader, state, told) and not (held or held.missed):
@@ -240,6 +243,7 @@ class Subscribe:
         async with self._looks:
             found = await self._snapshots(*reader.channel)
             said = await self._channels.ends(*reader.channel) if state is not None and not told.lost else set()
+        told.looked = True
         told.looks = not reader.epoch or not all(each.is_settled for each in found)
         unsaid = [each for each in found if each.is_settled and each.of not in told and each.of not in said]
         if state is not None and state.began is not None and not told.lost:

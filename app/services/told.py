@@ -11,13 +11,14 @@ _REMEMBERED = 1000
 
 
 class Told:
-    __slots__ = ("_ends", "_heights", "_shown", "an_end", "looks", "lost", "pause")
+    __slots__ = ("_ends", "_heights", "_shown", "an_end", "looked", "looks", "lost", "pause")
 
     def __init__(self) -> None:
         self.an_end = False
         """Said, or shown by a snapshot: so the reader may be closed."""
         self.looks = False
         """Look for ends that nobody will say."""
+        self.looked = False
         self.lost = False
         """History was lost, or there may have been one that nobody knows of: any end may be lacking. Else only what Redis lost of the channel's life."""
         self.pause = 0.0

@@ -10,6 +10,7 @@ from app.domain.source import State
 from app.protocol import inbox
 from app.protocol.commit import commit
 from app.services import history, subscribe
+from app.services.reader import Reader
 from tests.unit.doubles import ADA, CHANNEL, a_success
 from tests.unit.services.channel import until
 from tests.unit.services.lines import Line
@@ -45,6 +46,16 @@ async def test_who_comes_back_after_the_end_is_closed(house, channel):
     await channel.finish()
     line = Line()
     await house.subscribe.attach(ADA, CHANNEL, Position(channel.stream.epoch, 2), line)
+    await until(lambda: line.codes == [1000])
+    assert line.heard == []
+
+
+async def test_who_comes_back_after_the_roll_up_behind_the_end_is_closed_too(house, channel):
+    await channel.open(expect=1)
+    await channel.finish()
+    assert b'"event":"batch"' in channel.stream.stream[-1]
+    line = Line()
+    await house.subscribe.attach(ADA, CHANNEL, channel.position, line)
     await until(lambda: line.codes == [1000])
     assert line.heard == []
 
@@ -204,6 +215,32 @@ async def test_progress_does_not_go_back_where_history_was_lost(house, channel):
     assert told == [
         ("channel.recovered", None), ("source.snapshot", 3), ("source.processing", 3), ("source.processing", 4), ("source.progress", 60),
     ]  # fmt: skip
+
+
+async def test_a_snapshot_is_no_younger_than_the_milestones_that_follow_it(house, channel):
+    await channel.open()
+    inbox.create(house.inner, ADA, channel.record)
+    before = Position("gone", 1)
+    house.ledger.memory.channels.clear()
+    state, asked = house.ledger.state, []
+
+    async def meanwhile(*name):
+        found = await state(*name)
+        asked.append(name)
+        if len(asked) == 1:  # a milestone of 1 percent is said, and then progress of 60
+            await house.ledger.register(ADA, CHANNEL, explicit=True)
+            channel.append(publish=False)
+            house.ledger.memory.runs[ADA, channel.record.source_uuid].set(state=State.PROCESSING, progress=60)
+        return found
+
+    line = Line()
+    reader = Reader(house.subscribe, (ADA, CHANNEL), line)
+    reader.epoch, reader.offset = before
+    house.ledger.__dict__["state"] = meanwhile
+    await house.subscribe._history.tell(reader)
+    percents = [event["progress"] for event in line.events if "progress" in event]
+    assert percents[-1] == 1
+    assert percents == sorted(percents)
 
 
 async def test_a_source_whose_end_follows_has_a_snapshot_too_and_its_end_is_told_once(house, channel):
