@@ -15,11 +15,15 @@ from starlette.types import ASGIApp
 
 from app import wiring
 from app.adapters.api_keys import ApiKeys
+from app.adapters.policy_file import Policy
+from app.adapters.policy_file import read as read_policy
+from app.adapters.redis.breaker import Breaker
 from app.adapters.redis.client import connect_async
 from app.adapters.redis.events import RedisLiveFeed
 from app.adapters.redis.ledger import AsyncRedisLedger
+from app.adapters.redis.rate_limits import RedisRateLimits
 from app.adapters.storage import open_store
-from app.api import downloads, errors, event_streams, health, public_sources, streams
+from app.api import downloads, errors, event_streams, health, public_sources, streams, tokens
 from app.api.addresses import Addresses
 from app.api.deps import BodyCut, Services
 from app.api.measure import Measure
@@ -28,18 +32,23 @@ from app.api.openapi import describe_events
 from app.api.origins import LOCALHOST, Origins
 from app.api.websocket.lines import Lines
 from app.domain.policy import UploadPolicy
+from app.domain.quota import Quotas
 from app.protocol.deployment import claim_store
 from app.services.accept import Accept
 from app.services.access import Access
 from app.services.admission import Admission
 from app.services.budget import BufferBudget
+from app.services.health import Health
 from app.services.hub import Hub
 from app.services.offload import Offload
+from app.services.owed import Owed
+from app.services.pace import Pace
 from app.services.snapshots import Snapshots
 from app.services.sockets import SocketLimits, Sockets
 from app.services.sources import Sources
 from app.services.subscribe import Subscribe
 from app.services.synchronous import Synchronous
+from app.services.throttle import Throttle
 from app.services.upload import Upload
 from app.settings import Settings
 
@@ -53,6 +62,16 @@ def check_store(settings: Settings) -> None:
         claim_store(store, settings.deployment)
     finally:
         store.close()
+
+
+def policy(settings: Settings) -> Policy:
+    """Raises BadPolicy or OSError when the policy file cannot be read."""
+    usual = quotas(settings)
+    return Policy() if settings.policy_file is None else read_policy(settings.policy_file, usual)
+
+
+def quotas(settings: Settings) -> Quotas:
+    return Quotas(settings.uploads_per_minute or None, settings.registrations_per_minute or None, settings.bytes_per_day or None)
 
 
 def api_keys(settings: Settings) -> ApiKeys:
@@ -78,6 +97,8 @@ def build(settings: Settings, lines: Lines | None = None) -> ASGIApp:
         api.include_router(public_sources.router, prefix=prefix, include_in_schema=number == 0)
     for number, prefix in enumerate(event_streams.PREFIXES):
         api.include_router(event_streams.router, prefix=prefix, include_in_schema=number == 0)
+    for number, prefix in enumerate(tokens.PREFIXES):
+        api.include_router(tokens.router, prefix=prefix, include_in_schema=number == 0)
     api.include_router(streams.router)
     api.include_router(downloads.router)
     api.include_router(health.router)
@@ -92,8 +113,8 @@ def _with_cors(app: ASGIApp, origins: list[str]) -> ASGIApp:
         allow_origins=[origin for origin in origins if origin != "localhost"],
         allow_origin_regex=LOCALHOST if "localhost" in origins else None,
         allow_methods=["GET", "POST", "DELETE"],
-        allow_headers=["X-API-Key", "X-User-ID", "X-Domain", "Content-Type", "Last-Event-ID", "traceparent"],
-        expose_headers=["Location", "Retry-After"],
+        allow_headers=["Authorization", "X-API-Key", "X-User-ID", "X-Domain", "Content-Type", "Last-Event-ID", "traceparent"],
+        expose_headers=["Location", "RateLimit", "RateLimit-Policy", "Retry-After"],
     )
 
 
@@ -105,27 +126,34 @@ async def _lifespan(api: FastAPI) -> AsyncIterator[None]:
     store = await offload(open_store, wiring.storage(settings))
     location, calls = wiring.redis(settings), wiring.calls(settings)
     redis = connect_async(location)
-    ledger = AsyncRedisLedger(redis, calls)
+    breaker = Breaker(redis.ping, timeout_seconds=location.timeout_seconds)
+    ledger = AsyncRedisLedger(redis, calls, breaker)
+    ours = policy(settings)
     feed = RedisLiveFeed(location, calls.keys, redis)
     hub = Hub(feed, ledger)
-    access = Access(api_keys(settings), ledger, store, offload)
-    accept = Accept(store, ledger, offload, announce)
+    owed = Owed(ledger)
+    access = Access(api_keys(settings), ledger, store, offload, owed, settings.secrets)
+    accept = Accept(store, ledger, offload, announce, owed)
+    look = Health(ledger, store, offload)
     sources = Sources(store, ledger, offload, announce)
     snapshots = Snapshots(ledger, sources, store, offload)
     subscribe = Subscribe(ledger, hub, snapshots)
-    policy = UploadPolicy(settings.max_upload_bytes, settings.body_stall_seconds, settings.max_request_bytes or 0)
+    upload_policy = UploadPolicy(settings.max_upload_bytes, settings.body_stall_seconds, settings.max_request_bytes or 0)
     api.state.services = Services(
         access=access,
+        throttle=Throttle(settings.guesses_per_minute),
+        pace=Pace(RedisRateLimits(redis, calls.keys, breaker), quotas(settings), ours.quotas),
         admission=Admission(access, ledger, settings.secrets, lambda: datetime.now(UTC), settings.events_ttl_seconds, settings.ws_tickets),
         sockets=Sockets(SocketLimits(settings.sockets_per_channel, settings.sockets_per_owner, settings.sockets_per_process)),
         lines=api.state.lines,
         origins=Origins(settings.cors_origins),
-        upload=Upload(store, offload, BufferBudget(settings.buffer_bytes), access, ledger, accept, policy),
+        upload=Upload(store, offload, BufferBudget(settings.buffer_bytes), access, ledger, accept, upload_policy, ours.profiles),
         sources=sources,
         subscribe=subscribe,
         snapshots=snapshots,
         channels=ledger,
         ledger=ledger,
+        health=look,
         store=store,
         offload=offload,
         addresses=Addresses(
@@ -136,7 +164,7 @@ async def _lifespan(api: FastAPI) -> AsyncIterator[None]:
         secrets=settings.secrets,
         proxy_downloads=settings.downloads == "proxy",
     )  # fmt: skip
-    listening = asyncio.create_task(hub.run())
+    running = asyncio.gather(hub.run(), owed.run())
     gc.collect()
     gc.freeze()  # what was made so far stays; a full collection over its 100,000 objects stops every upload for 0.03 to 0.2 s
     try:
@@ -144,10 +172,11 @@ async def _lifespan(api: FastAPI) -> AsyncIterator[None]:
     finally:
         api.state.lines.cut()
         await asyncio.sleep(0)  # they say so to their readers in the next turn
-        listening.cancel()
+        running.cancel()
         with suppress(asyncio.CancelledError):
-            await listening
+            await running
         await subscribe.close()
+        await look.close()
         await ledger.close()
         await offload(store.close)
         offload.close()

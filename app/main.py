@@ -13,6 +13,7 @@ from prometheus_client import start_http_server
 
 from app import settings as configuration
 from app import wiring
+from app.api.http_protocol import HttpProtocol
 from app.api.websocket.lines import MAX_MESSAGE_BYTES, Lines
 from app.bootstrap import build, check_store
 from app.domain.errors import HeadraceError
@@ -42,7 +43,7 @@ def server(settings: configuration.Settings) -> uvicorn.Server:
         build(settings, lines),
         host=settings.host,
         port=settings.port,
-        http="httptools",
+        http=HttpProtocol,
         ws="app.api.websocket.protocol:SocketProtocol",
         ws_max_size=MAX_MESSAGE_BYTES,
         proxy_headers=False,
@@ -66,7 +67,7 @@ def main(arguments: list[str] | None = None) -> int:
     except (configuration.SettingsError, HeadraceError) as error:
         print(f"headrace: {error}", file=sys.stderr)
         return 2
-    logging.configure(settings.log_level, process="api")
+    logging.configure(settings.log_level, process="api", form=settings.log_format)
     if settings.metrics_port:
         with suppress(OSError):  # a second API process of this machine finds it taken: the first one is scraped
             start_http_server(settings.metrics_port, "127.0.0.1")

@@ -2,6 +2,7 @@
 
 ObjectStore, Fetcher and Ledger are synchronous: boto3 is, and a worker is. The API calls the store through one bounded
 `offload` (services/offload.py) and has an asynchronous twin of the ledger. Implementations are safe for use by many threads.
+More than 350 lines: whoever asks what there is outside finds all of it here.
 """
 
 from __future__ import annotations
@@ -15,8 +16,10 @@ from typing import Protocol
 
 from app.domain.channel import ChannelState, Heads, Registration
 from app.domain.events import Milestone, SourceProgress, SourceReceiving
+from app.domain.identity import ApiKey
 from app.domain.ids import ChannelId, Fence, OwnerId, SourceId, UploadId
 from app.domain.position import Position
+from app.domain.quota import Kind, Standing
 from app.domain.results import Moment
 from app.domain.source import InboxRecord, State
 from app.domain.stages import Stage
@@ -194,7 +197,7 @@ class Ledger(Protocol):
         """Be, or stay, the leader among all reconcilers for so long. `name` is this process."""
 
     def ping(self) -> None:
-        """Raises Unavailable when Redis does not answer."""
+        """Raises Unavailable when Redis does not answer, or takes no writes: full, a replica, or its disk is."""
 
 
 class Channels(Protocol):
@@ -325,11 +328,24 @@ class Fetcher(Protocol):
         """
 
 
+class RateLimits(Protocol):
+    """How much was asked for, in sliding windows (asynchronous). Counted approximately: as if each window before had been even."""
+
+    async def take(self, kind: Kind, whose: str, amount: int, *, cost: int = 1) -> bool:
+        """Count `cost` more, unless that would be over `amount` in the kind's window: then nothing is counted. Raises Unavailable."""
+
+    async def standing(self, kind: Kind, whose: str, amount: int) -> Standing:
+        """What is left of `amount`. Raises Unavailable."""
+
+    async def spend(self, token: str, source: SourceId, *, most: int, seconds: int) -> bool:
+        """Count the source as brought by the token, which may bring `most`; kept for so long. The same source again counts once. Raises Unavailable."""
+
+
 class Keys(Protocol):
     """API keys."""
 
-    def organisation(self, key: str) -> str | None:
-        """Whose key it is, or None. Takes the same time for every wrong key."""
+    def find(self, key: str) -> ApiKey | None:
+        """What the key stands for, or None. Takes the same time for every wrong key."""
 
 
 Clock = Callable[[], datetime]

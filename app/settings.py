@@ -72,8 +72,13 @@ class Settings(BaseModel):
     s3_public_endpoint_url: Base = Field(None, description="What clients call the S3 endpoint, for presigned links.")
     s3_ca_bundle: Path | None = Field(None, description="Certificates of the authority that signed the S3 endpoint's.")
     unsafe_store: bool = Field(False, description="Start even on a store without create-only PUT. Uploads can then be lost.")
-    api_keys: SecretStr | None = Field(None, description="`organisation:hash,…` as `headrace keys create` prints them.")
+    api_keys: SecretStr | None = Field(None, description="`organisation:hash[:scope+scope],…` as `headrace keys create` prints them.")
     api_keys_file: Path | None = Field(None, description="The same, one a line; read again when it changes.")
+    guesses_per_minute: int = Field(20, ge=1, description="Wrong keys and tokens of one client address, in one API process, before it is told to wait.")
+    policy_file: Path | None = Field(None, description="TOML with profiles (what an upload may be) and quotas of organisations; docs/operations.md shows one.")
+    uploads_per_minute: int = Field(3000, ge=0, description="Sources that one user may submit in a minute. 0: not limited.")
+    registrations_per_minute: int = Field(3000, ge=0, description="Channels that one user may open in a minute. 0: not limited.")
+    bytes_per_day: int = Field(0, ge=0, description="Bytes that one user may submit in a day. 0: not limited.")
     dev_key: SecretStr | None = Field(None, description="A key in the clear, for organisation `dev`. The embedded stack makes one.")
     secret_keys: SecretStr | None = Field(
         None, description="Current and previous secret, comma between: signs links and tokens, peppers keys. 32 characters at least."
@@ -109,6 +114,7 @@ class Settings(BaseModel):
     task_timeout_seconds: int = Field(300, ge=5, description="A run that works for so long ends as `timeout`.")
     reconcile_seconds: float = Field(1, gt=0, description="How often the reconciler looks at open runs.")
     inbox_scan_seconds: float = Field(60, gt=0, description="How often it lists the inbox.")
+    log_format: Literal["text", "json"] = Field("text", description="Of the log: lines for people, or a JSON object a line.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="What is logged.")
 
     @model_validator(mode="after")

@@ -61,6 +61,12 @@ class DataDir:
         draft.replace(file)
         return value
 
+    def empty_file(self, name: str) -> Path:
+        """The file of that name, made empty when it is not there."""
+        file = self.path / name
+        os.close(os.open(file, os.O_WRONLY | os.O_CREAT, 0o600))
+        return file
+
     def log(self, name: str) -> Path:
         """A fresh log file; the former one becomes `<name>.log.1`."""
         file = self.folder("logs") / f"{name}.log"

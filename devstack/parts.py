@@ -44,6 +44,7 @@ def plan(settings: Settings, data: DataDir, environ: Mapping[str, str]) -> Plan:
         "storage_url": settings.storage_url or (data.folder("store")).as_uri(),
         "dev_key": settings.dev_key.get_secret_value() if settings.dev_key else data.kept("dev_key", lambda: "hr_dev_" + random_secret()),
         "secret_keys": settings.secret_keys.get_secret_value() if settings.secret_keys else data.kept("secret_keys", random_secret),
+        "api_keys_file": str(settings.api_keys_file or data.empty_file("api_keys")),
         "cors_origins": ",".join(settings.cors_origins) if "cors_origins" in given else "localhost",
     }
     groups: list[tuple[Command, ...]] = []

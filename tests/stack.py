@@ -78,6 +78,8 @@ class Stack:
             "HEADRACE_LEASE_SECONDS": "3",
             "HEADRACE_GRACE_SECONDS": "2",
             "HEADRACE_INBOX_SCAN_SECONDS": "2",
+            "HEADRACE_UPLOADS_PER_MINUTE": "1000000",
+            "HEADRACE_REGISTRATIONS_PER_MINUTE": "1000000",
         }
         self.environ |= {f"HEADRACE_{name.upper()}": value for name, value in settings.items()}
 

@@ -41,7 +41,8 @@ kombu_redis.QoS.restore_unacked = _restore_unacked_or_leave_it  # type: ignore[m
 
 @setup_logging.connect
 def _log(**_: object) -> None:
-    logging.configure(load().log_level, process="worker")
+    settings = load()
+    logging.configure(settings.log_level, process="worker", form=settings.log_format)
 
 
 @worker_init.connect

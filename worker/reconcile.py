@@ -88,7 +88,7 @@ def loop(reconciler: Reconciler, stop: threading.Event, *, every_seconds: float)
 def main() -> int:
     try:
         settings: Settings = load()
-        logging.configure(settings.log_level, process="reconciler")
+        logging.configure(settings.log_level, process="reconciler", form=settings.log_format)
         parts = runtime.make(settings)
     except (SettingsError, HeadraceError) as error:
         print(f"headrace: {error}", file=sys.stderr)  # noqa: T201

@@ -1,4 +1,4 @@
-"""API keys: organisation -> keyed hashes, from the settings and from a file that is read again when it changes.
+"""API keys: keyed hashes, each with its organisation and scopes, from the settings and from a file that is read again when it changes.
 
 Keys are 256 random bits, so a fast keyed hash is enough; the pepper (a signing secret, not in the file) makes a leaked file worthless.
 """
@@ -12,14 +12,16 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from app.domain.identity import EVERYTHING, ApiKey, Scope
+
 log = logging.getLogger(__name__)
 
 DEV_ORGANISATION = "dev"
-_LINE = re.compile(r"([^\s:,#\x00][^:,\x00]*):([0-9a-f]{64})")
+_LINE = re.compile(r"([^\s:,#\x00][^:,\x00]*):([0-9a-f]{64})(?::([a-z+]+))?")
 
 
 class BadKeys(ValueError):
-    """A line that is not `organisation:hash`. The text names the line, not what stands in it."""
+    """A line that is not `organisation:hash`, or ends in scopes that are none. The text names the line, not what stands in it."""
 
 
 def hash_key(key: str, pepper: str) -> str:
@@ -27,9 +29,12 @@ def hash_key(key: str, pepper: str) -> str:
     return hmac.digest(pepper.encode(), key.encode("utf-8", "surrogatepass"), hashlib.sha256).hex()
 
 
-def parse(text: str) -> dict[str, str]:
-    """Hash -> organisation, from lines or a comma-separated list of `organisation:hash`; `#` begins a comment. Raises BadKeys."""
-    found: dict[str, str] = {}
+def parse(text: str) -> dict[str, ApiKey]:
+    """Hash -> key, from lines or a comma-separated list of `organisation:hash`, for all scopes, or `organisation:hash:upload+read`.
+
+    `#` begins a comment. Raises BadKeys.
+    """
+    found: dict[str, ApiKey] = {}
     for number, line in enumerate(text.splitlines(), 1):
         for item in line.partition("#")[0].split(","):
             if not item.strip():
@@ -37,9 +42,17 @@ def parse(text: str) -> dict[str, str]:
             match = _LINE.fullmatch(item.strip())
             if match is None:
                 raise BadKeys(f"line {number}: expected organisation:hash, as `headrace keys create` prints it")
-            if found.setdefault(match[2], match[1]) != match[1]:
-                raise BadKeys(f"line {number}: this key belongs to another organisation already")
+            key = ApiKey(match[1], _scopes(number, match[3]))
+            if found.setdefault(match[2], key) != key:
+                raise BadKeys(f"line {number}: this key stands here already, for another organisation or with other scopes")
     return found
+
+
+def _scopes(number: int, text: str | None) -> frozenset[Scope]:
+    try:
+        return frozenset(map(Scope, text.split("+"))) if text else EVERYTHING
+    except ValueError:
+        raise BadKeys(f"line {number}: scopes are {'+'.join(Scope)}, or some of them") from None
 
 
 class ApiKeys:
@@ -55,14 +68,14 @@ class ApiKeys:
         self._peppers = tuple(peppers)
         self._fixed = parse(lines)
         if dev_key:
-            self._fixed[hash_key(dev_key, self._peppers[0])] = DEV_ORGANISATION
+            self._fixed[hash_key(dev_key, self._peppers[0])] = ApiKey(DEV_ORGANISATION)
         self._file = file
         self._seen: tuple[int, int, int] | None = None
-        self._from_file: dict[str, str] = {}
+        self._from_file: dict[str, ApiKey] = {}
         if file is not None:
             self._read(file)
 
-    def organisation(self, key: str) -> str | None:
+    def find(self, key: str) -> ApiKey | None:
         """See app.ports.Keys. Costs one HMAC a pepper and, with a file, one stat()."""
         self._refresh()
         found = None

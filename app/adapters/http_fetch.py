@@ -20,6 +20,7 @@ import httpx
 import ssrfguard
 from ssrfguard.httpx import Client, SafeBackend, SafeTransport
 
+from app.adapters.http_download import Download
 from app.adapters.http_limits import LimitedBackend, Limits
 from app.adapters.lookup import Lookup
 from app.domain.errors import InvalidRequest, ProcessingFailed
@@ -30,7 +31,6 @@ MAX_REDIRECTS: Final = 3
 MAX_ADDRESSES: Final = 2
 """Of one name, tried in a row."""
 LOOKUP_SECONDS: Final = 5.0
-CHUNK_BYTES: Final = 64 * 1024
 
 _STEPS: Final = 1 + MAX_ADDRESSES
 # ssrfguard's table names what IANA lists; of IPv6, the only public addresses are those of 2000::/3 and what NAT64 (listed) carries.
@@ -82,6 +82,7 @@ class GuardedFetcher:
             with _failures(limits):
                 check_url(url)
                 response = self._open(client, url)
+            download = Download(client, response)
             try:
                 size = _promised(response, max_bytes)
                 yield Fetched(
@@ -89,10 +90,10 @@ class GuardedFetcher:
                     media_type=_media_type(response.headers.get("content-type", "")),
                     filename=_disposition(response.headers.get("content-disposition", "")) or filename(str(response.url)),
                     size=size,
-                    chunks=_body(response, limits, max_bytes),
+                    chunks=_body(download, limits, max_bytes),
                 )
             finally:
-                response.close()
+                download.close()
 
     def _client(self, limits: Limits) -> Client:
         lookup = self._lookup.within(partial(limits.left, LOOKUP_SECONDS, shares=_STEPS))
@@ -143,11 +144,10 @@ def _promised(response: httpx.Response, max_bytes: int) -> int | None:
     return int(length)
 
 
-def _body(response: httpx.Response, limits: Limits, max_bytes: int) -> Iterator[bytes]:
+def _body(download: Download, limits: Limits, max_bytes: int) -> Iterator[bytes]:
     received = 0
     with _failures(limits):
-        # Raw: as it came. A body shorter than its Content-Length, or without its last chunk, is an error of h11's.
-        for chunk in response.iter_raw(CHUNK_BYTES):
+        for chunk in download:
             received += len(chunk)
             if received > max_bytes:
                 raise ProcessingFailed("too_large", f"over {max_bytes} bytes came")

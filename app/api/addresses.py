@@ -36,14 +36,27 @@ class Addresses:
             return f"http://{host}"
         return self.fallback
 
+    def client(self, connection: HTTPConnection) -> str | None:
+        """Whose address the request came from: the peer's, or what the nearest of our proxies says of a stranger; None when nobody can say."""
+        if connection.client is None:
+            return None
+        address = connection.client.host
+        # From right to left: each proxy adds the one before it, and what a stranger wrote stands at the left.
+        for hop in reversed(",".join(connection.headers.getlist("x-forwarded-for")).split(",")):
+            if not self._is_proxy(address) or not hop.strip():
+                break
+            address = hop.strip()
+        return address
+
     def ws_url(self, connection: HTTPConnection) -> str:
         return "ws" + self.base_url(connection).removeprefix("http")
 
     def _from_proxy(self, connection: HTTPConnection) -> bool:
-        if connection.client is None:
-            return False
+        return connection.client is not None and self._is_proxy(connection.client.host)
+
+    def _is_proxy(self, address: str) -> bool:
         try:
-            address = ip_address(connection.client.host)
+            parsed = ip_address(address)
         except ValueError:  # a Unix socket or a test client
             return False
-        return any(address in network for network in self.trusted_proxies)
+        return any(parsed in network for network in self.trusted_proxies)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Annotated, cast
 
@@ -13,23 +13,29 @@ from starlette.requests import HTTPConnection
 from app.api.addresses import Addresses
 from app.api.origins import Origins
 from app.api.websocket.lines import Lines
-from app.domain.errors import InvalidRequest, RequestTimeout, TooLarge
-from app.domain.ids import OwnerId
+from app.domain.errors import Forbidden, InvalidRequest, RequestTimeout, TooLarge, Unauthorized
+from app.domain.identity import Scope
 from app.ports import AsyncLedger, Channels, ObjectStore
 from app.services.access import Access
 from app.services.admission import Admission
+from app.services.health import Health
 from app.services.offload import Offload
+from app.services.pace import Pace
+from app.services.principal import Principal
 from app.services.snapshots import Snapshots
 from app.services.sockets import Sockets
 from app.services.sources import Sources
 from app.services.subscribe import Subscribe
 from app.services.synchronous import Synchronous
+from app.services.throttle import Throttle
 from app.services.upload import Upload
 
 
 @dataclass(frozen=True, slots=True)
 class Services:
     access: Access
+    throttle: Throttle
+    pace: Pace
     admission: Admission
     sockets: Sockets
     lines: Lines
@@ -40,6 +46,7 @@ class Services:
     snapshots: Snapshots
     channels: Channels
     ledger: AsyncLedger
+    health: Health
     store: ObjectStore
     offload: Offload
     addresses: Addresses
@@ -65,13 +72,32 @@ TheServices = Annotated[Services, Depends(_services)]
 TheSocketServices = Annotated[Services, Depends(_socket_services)]
 
 
-async def _owner(request: Request, services: TheServices) -> OwnerId:
+def _principal(request: Request, services: Services) -> Principal:
     headers = request.headers
-    return services.access.authenticate(headers.getlist("x-api-key"), headers.getlist("x-user-id"))
+    bearers = [value[7:].strip() for value in headers.getlist("authorization") if value[:7].lower() == "bearer "]
+    try:
+        return services.access.authenticate(headers.getlist("x-api-key"), headers.getlist("x-user-id"), bearers)
+    except Unauthorized as error:
+        if error.is_guess:
+            services.throttle.count(services.addresses.client(request))
+        raise
 
 
-Owner = Annotated[OwnerId, Depends(_owner)]
-"""Who is asking; 401 before a byte of the body is read."""
+def _may(scope: Scope) -> Callable[[Request, TheServices], Awaitable[Principal]]:
+    async def allowed(request: Request, services: TheServices) -> Principal:
+        principal = _principal(request, services)
+        if scope not in principal.scopes:
+            raise Forbidden("scope_missing", f"this credential may not {scope}", scope=scope)
+        return principal
+
+    return allowed
+
+
+# Who is asking, and whether they may: 401 or 403 before a byte of the body is read.
+Uploader = Annotated[Principal, Depends(_may(Scope.UPLOAD))]
+Reader = Annotated[Principal, Depends(_may(Scope.READ))]
+Deleter = Annotated[Principal, Depends(_may(Scope.DELETE))]
+Admin = Annotated[Principal, Depends(_may(Scope.ADMIN))]
 
 
 def content_length(request: Request, limit: int) -> int | None:
@@ -86,21 +112,36 @@ def content_length(request: Request, limit: int) -> int | None:
     return int(value)
 
 
+def declared_bytes(request: Request) -> int:
+    """What Content-Length says of the body; 0 when it says nothing, or nothing that is a number."""
+    value = request.headers.get("content-length", "")
+    return int(value) if value.isascii() and value.isdigit() else 0
+
+
+LEAST_BYTES_PER_SECOND = 1024
+"""On average, once the time of a stall is over: far below any network that a person waits at."""
+
+
 class BodyCut(Exception):
     """The client went away in the middle of its body."""
 
 
 async def body(request: Request, *, stall_seconds: float) -> AsyncIterator[bytes]:
-    """The body as it comes. Raises BodyCut, and RequestTimeout when nothing comes for so long."""
-    more = True
+    """The body as it comes. Raises BodyCut, and RequestTimeout when nothing comes for so long, or less than LEAST_BYTES_PER_SECOND over more than that."""
+    more, received, clock = True, 0, asyncio.get_running_loop().time
+    waited = 0.0  # for the client: what we take for ourselves (a budget that is spent, a slow store) is not the client's
     while more:
+        left = stall_seconds + received / LEAST_BYTES_PER_SECOND - waited
+        asked = clock()
         try:
-            async with asyncio.timeout(stall_seconds):
+            async with asyncio.timeout(min(stall_seconds, left)):
                 message = await request.receive()
         except TimeoutError:
-            raise RequestTimeout(detail="the body stopped coming") from None
+            raise RequestTimeout(detail="the body stopped coming" if left >= stall_seconds else "the body comes too slowly") from None
+        waited += clock() - asked
         if message["type"] == "http.disconnect":
             raise BodyCut
         more = message.get("more_body", False)
         if chunk := message.get("body"):
+            received += len(chunk)
             yield chunk

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 from fastapi.sse import KEEPALIVE_COMMENT, EventSourceResponse, format_sse_event
 
-from app.api.deps import Owner, Services, TheServices
+from app.api.deps import Reader, Services, TheServices
 from app.api.openapi import EVENT_STREAM, PROBLEMS
 from app.api.seated import Seated
 from app.domain.errors import NotFound
@@ -33,25 +33,25 @@ router = APIRouter(tags=["events"], responses=PROBLEMS)
 
 
 @router.get("/channels/{ws_uuid}/events", openapi_extra=EVENT_STREAM, response_class=StreamingResponse)
-async def channel_events(ws_uuid: str, request: Request, owner: Owner, services: TheServices) -> Response:
+async def channel_events(ws_uuid: str, request: Request, reader: Reader, services: TheServices) -> Response:
     """The channel's messages as server-sent events: as on the WebSocket, and closed by the same rule."""
     after = start(request.headers.getlist("last-event-id"))
     channel = channel_id(ws_uuid)
-    await services.access.own(owner, channel, registered=False)
-    return _seated(services, owner, channel, after)
+    await services.access.own(reader.owner, channel, registered=False)
+    return _seated(services, reader.owner, channel, after)
 
 
 @router.get("/sources/{source}/events", openapi_extra=EVENT_STREAM, response_class=StreamingResponse)
-async def source_events(source: str, request: Request, owner: Owner, services: TheServices) -> Response:
+async def source_events(source: str, request: Request, reader: Reader, services: TheServices) -> Response:
     """One source's messages as server-sent events, until its end. Where it has ended before, a snapshot alone."""
     after = start(request.headers.getlist("last-event-id"))
     name = source_id(source, "id")
-    view = await services.sources.show(owner, name)
+    view = await services.sources.show(reader.owner, name)
     of = view.result or view.record
     if of is None or view.is_settled:
-        return EventSourceResponse(_snapshot(services, owner, name), headers={"Cache-Control": "no-store"})
-    await services.access.own(owner, of.ws_uuid, registered=True)
-    return _seated(services, owner, of.ws_uuid, after, only=name)
+        return EventSourceResponse(_snapshot(services, reader.owner, name), headers={"Cache-Control": "no-store"})
+    await services.access.own(reader.owner, of.ws_uuid, registered=True)
+    return _seated(services, reader.owner, of.ws_uuid, after, only=name)
 
 
 def _seated(services: Services, owner: OwnerId, channel: ChannelId, after: Position | None, *, only: SourceId | None = None) -> Response:

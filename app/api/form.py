@@ -17,10 +17,11 @@ from fastapi import Request
 from app.api.deps import body, content_length
 from app.api.multipart import FIELD_LIMIT_BYTES, Field, FileBegins, FileBytes, MultipartReader, boundary
 from app.domain.errors import InvalidRequest, TooLarge
-from app.domain.ids import OwnerId, SourceId, channel_id, source_id
+from app.domain.ids import SourceId, channel_id, source_id
 from app.domain.policy import MAX_FILES
 from app.domain.wire import parse
 from app.services.hold import Hold
+from app.services.principal import Principal
 from app.services.receipt import Receipt
 from app.services.staging import Staged, Staging
 from app.services.upload import Upload
@@ -47,6 +48,11 @@ class FormFile:
 class Form:
     fields: dict[str, list[str]] = field(default_factory=dict)
     files: list[FormFile] = field(default_factory=list)
+
+    @property
+    def size_bytes(self) -> int:
+        """Of all files."""
+        return sum(file.staging.size for file in self.files)
 
     def field(self, name: str) -> str | None:
         """Its first value; None when it was not sent."""
@@ -91,9 +97,10 @@ class FormReader:
     `each`: the field that names a source, if the form may bring several; it, `filename` and `file` may then be repeated.
     """
 
-    def __init__(self, request: Request, owner: OwnerId, upload: Upload, allowed: Iterable[str], *, each: str | None = None) -> None:
+    def __init__(self, request: Request, principal: Principal, upload: Upload, allowed: Iterable[str], *, each: str | None = None) -> None:
         self._request = request
-        self._owner = owner
+        self._owner = principal.owner
+        self._most = principal.token.max_bytes if principal.token else None
         self._upload = upload
         self._allowed = frozenset(allowed)
         self._each = each
@@ -171,7 +178,7 @@ class FormReader:
             raise InvalidRequest("too_many_files", f"a request may bring {MAX_FILES} files", field="file")
         if files:
             await self._make_durable(files[-1])
-        staging = self._upload.staging(self._owner, length)
+        staging = self._upload.staging(self._owner, length, max_bytes=self._most)
         files.append(FormFile(staging, part.filename, part.media_type))
         channel = self.form.field("ws-uuid")
         if channel and self._hold is None:
@@ -203,7 +210,7 @@ class FormReader:
         try:
             await file.staging.write(chunk)
         except TooLarge as error:
-            if self._each is None or self._upload.policy.request_bytes <= self._upload.policy.max_upload_bytes:
+            if self._most is not None or self._each is None or self._upload.policy.request_bytes <= self._upload.policy.max_upload_bytes:
                 raise  # nothing of use can follow
             file.refusal = error
             await file.staging.abort()

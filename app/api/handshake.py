@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import WebSocket
 
 from app.api.deps import Services
-from app.domain.errors import Forbidden
+from app.domain.errors import Forbidden, Unauthorized
 from app.domain.ids import ChannelId, OwnerId, channel_id
 
 _SUBPROTOCOL = "headrace"
@@ -15,13 +15,18 @@ _TOKEN = "headrace.token."  # noqa: S105 - a prefix, not a password
 async def admitted(websocket: WebSocket, ws_uuid: str, services: Services) -> tuple[OwnerId, ChannelId]:
     """Whose channel the client may watch, counted as one more socket of it: whoever calls this calls `services.sockets.leave`.
 
-    Raises InvalidRequest, Unauthorized, Forbidden, NotFound, TooManySockets, Unavailable; then nothing is counted.
+    Raises InvalidRequest, Unauthorized, Forbidden, NotFound, TooManySockets, TooManyGuesses, Unavailable; then nothing is counted.
     """
     headers = websocket.headers
     if not services.origins.allow(headers.getlist("origin"), services.addresses.base_url(websocket)):
         raise Forbidden("origin_refused", "pages of this origin may not connect; HEADRACE_CORS_ORIGINS lists those that may")
     channel = channel_id(ws_uuid)
-    owner = await services.admission.admit(channel, api_keys=headers.getlist("x-api-key"), user_ids=headers.getlist("x-user-id"), token=_token(websocket))
+    try:
+        owner = await services.admission.admit(channel, api_keys=headers.getlist("x-api-key"), user_ids=headers.getlist("x-user-id"), token=_token(websocket))
+    except Unauthorized as error:
+        if error.is_guess:
+            services.throttle.count(services.addresses.client(websocket))
+        raise
     services.sockets.enter(owner, channel)
     return owner, channel
 

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import ValidationError
 
-from app.api.deps import BodyCut, Owner, Services, TheServices, body, content_length
+from app.api.deps import BodyCut, Deleter, Reader, Services, TheServices, Uploader, body, content_length, declared_bytes
 from app.api.errors import problem
 from app.api.form import FormReader
 from app.api.openapi import JSON_REGISTER, JSON_SYNC, PROBLEMS, UPLOAD_FILE_FORM, UPLOAD_FORM
@@ -29,9 +29,11 @@ from app.api.submission import described, submit, submit_several
 from app.domain.errors import InvalidRequest, TooLarge
 from app.domain.ids import OwnerId, channel_id, source_id
 from app.domain.policy import JSON_BODY_BYTES
+from app.domain.quota import Kind
 from app.domain.results import RunResult
 from app.domain.source import State
 from app.domain.wire import parse
+from app.services.pace import Standings
 from app.services.sources import PAGE
 from app.services.synchronous import LONGEST_WAIT_SECONDS, StillProcessing, own_channel
 from app.services.upload import Submission
@@ -39,7 +41,7 @@ from app.services.upload import Submission
 PREFIXES = ("/public/sources", "/public/user/sources", "/api/v1/sources")
 """Every call is served under each of them; the documents show the first."""
 
-Body = TypeVar("Body", RegisterChannel, SyncSource)
+Asked = TypeVar("Asked", RegisterChannel, SyncSource)
 
 router = APIRouter(tags=["sources"], responses=PROBLEMS)
 
@@ -58,7 +60,7 @@ async def _json(request: Request, services: Services) -> Any:
         raise InvalidRequest("malformed_json", "the body is not JSON") from None
 
 
-def _parse(model: type[Body], value: Any) -> Body:
+def _parse(model: type[Asked], value: Any) -> Asked:
     try:
         return model.model_validate(value)
     except ValidationError as error:
@@ -67,50 +69,58 @@ def _parse(model: type[Body], value: Any) -> Body:
 
 
 @router.post("/ws", openapi_extra=JSON_REGISTER)
-async def register_channel(request: Request, owner: Owner, services: TheServices) -> ChannelAddress:
+async def register_channel(request: Request, response: Response, uploader: Uploader, services: TheServices) -> ChannelAddress:
     """Open a channel (a ws-uuid), and learn where to watch it."""
+    standing = await services.pace.take(uploader, Kind.REGISTRATIONS)
     asked = _parse(RegisterChannel, await _json(request, services))
     channel = channel_id(asked.ws_uuid)
     if asked.expect is not None and asked.keep_open:
         raise InvalidRequest("expect_or_keep_open", "say either how many sources to expect, or keep-open", field="expect")
-    await services.access.register(owner, channel, explicit=True, keep_open=asked.keep_open, expect=asked.expect)
-    token = await services.admission.token(owner, channel)
+    await services.access.open(uploader.owner, channel, keep_open=asked.keep_open, expect=asked.expect)
+    token = await services.admission.token(uploader.owner, channel)
+    await _tell(response, standing)
     return ChannelAddress(ws_address=f"{services.addresses.ws_url(request)}/ws/{channel}?token={token}")
 
 
 @router.post("/upload-source", openapi_extra=UPLOAD_FORM, response_model_exclude_none=True)
-async def upload_source(request: Request, owner: Owner, services: TheServices) -> Accepted:
+async def upload_source(request: Request, response: Response, uploader: Uploader, services: TheServices) -> Accepted:
     """Submit a document, as bytes (`file`) or as a URL (`content`). Answers when it is durable; the channel tells the rest.
 
     Several files go in one form, each with its own `source-uuid`: the first with the first, and so on. Each is accepted or refused by itself.
     """
+    standing = await services.pace.take(uploader, Kind.UPLOADS, size_bytes=declared_bytes(request))
     fields = ("ws-uuid", "source-uuid", "filename", "content", "metadata", "tags", "options", "profile")
-    async with FormReader(request, owner, services.upload, fields, each="source-uuid") as reader:
+    async with FormReader(request, uploader, services.upload, fields, each="source-uuid") as reader:
         form = await reader.read()
         channel = channel_id(form.field("ws-uuid"))
         pairs = form.pairs("source-uuid")
+        await services.pace.more(uploader, Kind.UPLOADS, len(pairs) - 1, size_bytes=0 if declared_bytes(request) else form.size_bytes)
+        await _tell(response, standing)
         if len(pairs) > 1:
-            return await submit_several(request, services, owner, form, channel)
+            return await submit_several(request, services, uploader, form, channel)
         source, filename, file = pairs[0]
-        submission = described(request, services, form, channel, source_id(source), filename, file)
-        await submit(services, owner, submission, file)
+        submission = described(request, services, uploader, form, channel, source_id(source), filename, file)
+        await submit(services, uploader, submission, file)
     return Accepted(message=f"Processing file: {submission.source}")
 
 
 @router.post("/upload-source/file", openapi_extra=UPLOAD_FILE_FORM, response_model=Processed)
-async def upload_file(request: Request, owner: Owner, services: TheServices) -> Response:
+async def upload_file(request: Request, uploader: Uploader, services: TheServices) -> Response:
     """Submit a document and wait for the end of its processing (422 when that fails, 504 when it takes long: it then goes on)."""
-    async with FormReader(request, owner, services.upload, ("source-id", "filename")) as reader:
+    await services.pace.take(uploader, Kind.UPLOADS, size_bytes=declared_bytes(request))
+    async with FormReader(request, uploader, services.upload, ("source-id", "filename")) as reader:
         form = await reader.read()
+        await services.pace.more(uploader, Kind.UPLOADS, 0, size_bytes=0 if declared_bytes(request) else form.size_bytes)
         source, filename, file = form.pairs("source-id")[0]
-        submission = described(request, services, form, own_channel(), source_id(source, "source-id"), filename, file)
-        await submit(services, owner, submission, file)
-    return await _processed(request, services, owner, submission, Processed)
+        submission = described(request, services, uploader, form, own_channel(), source_id(source, "source-id"), filename, file)
+        await submit(services, uploader, submission, file)
+    return await _processed(request, services, uploader.owner, submission, Processed)
 
 
 @router.post("/upload-source/sync", openapi_extra=JSON_SYNC, response_model=ProcessedSync)
-async def upload_sync(request: Request, owner: Owner, services: TheServices) -> Response:
+async def upload_sync(request: Request, uploader: Uploader, services: TheServices) -> Response:
     """Submit any JSON as a document, or a URL, and wait for the end of its processing."""
+    await services.pace.take(uploader, Kind.UPLOADS, size_bytes=declared_bytes(request))
     asked = _parse(SyncSource, await _json(request, services))
     source = source_id(asked.source_id, "source-id")
     has_data = "data" in asked.model_fields_set
@@ -119,42 +129,49 @@ async def upload_sync(request: Request, owner: Owner, services: TheServices) -> 
     submission = Submission(
         source, own_channel(), services.addresses.base_url(request), filename=asked.filename, url=asked.url, tags=asked.tags,
         metadata=asked.metadata, options={"generate-embedding": asked.generate_embedding}, traceparent=request.headers.get("traceparent"),
+        terms=services.upload.terms(uploader, None),
     )  # fmt: skip
+    await services.pace.spend(uploader, submission.source)
     if has_data:
         submission.filename = asked.filename or f"{source}.json"
         submission.declared_type = "application/json"
-        await services.upload.document(owner, submission, _document(asked.data))
+        await services.upload.document(uploader.owner, submission, _document(asked.data))
     else:
-        await services.upload.url(owner, submission)
-    return await _processed(request, services, owner, submission, ProcessedSync)
+        await services.upload.url(uploader.owner, submission)
+    return await _processed(request, services, uploader.owner, submission, ProcessedSync)
 
 
 @router.get("")
 async def list_sources(
-    owner: Owner, services: TheServices, limit: Annotated[int, Query(ge=1, le=PAGE)] = 50, cursor: Annotated[str, Query()] = ""
+    reader: Reader, services: TheServices, limit: Annotated[int, Query(ge=1, le=PAGE)] = 50, cursor: Annotated[str, Query()] = ""
 ) -> SourcePage:
     """This user's sources, in the order of their ids, by pages."""
     after = source_id(cursor, "cursor") if cursor else ""
-    views, following = await services.sources.page(owner, after=after, limit=limit)
+    views, following = await services.sources.page(reader.owner, after=after, limit=limit)
     return SourcePage(sources=[summary(view) for view in views], next_cursor=following)
 
 
 @router.get("/{source}")
 async def show_source(
     source: str,
-    owner: Owner,
+    reader: Reader,
     services: TheServices,
     wait: Annotated[float, Query(ge=0, le=LONGEST_WAIT_SECONDS, description="answer when the run has ended, or after so many seconds")] = 0,
 ) -> SourceState:
     """One source: its state, its timeline, and its result once there is one."""
-    view = await services.synchronous.settled(services.sources, owner, source_id(source, "id"), wait)
-    return state(view, owner, services.sources.announcer)
+    view = await services.synchronous.settled(services.sources, reader.owner, source_id(source, "id"), wait)
+    return state(view, reader.owner, services.sources.announcer)
 
 
 @router.delete("/{source}", status_code=204)
-async def delete_source(source: str, owner: Owner, services: TheServices) -> None:
+async def delete_source(source: str, deleter: Deleter, services: TheServices) -> None:
     """Remove a source for good, whatever state it is in. Its id is not used again."""
-    await services.sources.delete(owner, source_id(source, "id"))
+    await services.sources.delete(deleter.owner, source_id(source, "id"))
+
+
+async def _tell(response: Response, standing: Standings | None) -> None:
+    if standing is not None:
+        response.headers.update(await standing)
 
 
 def _document(data: Any) -> bytes:

@@ -18,13 +18,13 @@ MAX_EXPECTED = 10_000
 """Far above what one channel keeps (about 1,000 messages); it only keeps nonsense out."""
 
 
-class _Body(BaseModel):
+class Body(BaseModel):
     """What clients send: keys that we do not know are ignored, as they always were in JSON bodies."""
 
     model_config = ConfigDict(alias_generator=kebab, populate_by_name=True, extra="ignore")
 
 
-class RegisterChannel(_Body):
+class RegisterChannel(Body):
     ws_uuid: str | None = None
     keep_open: bool | None = Field(default=None, description="true: the socket stays open for further sources")
     expect: int | None = Field(default=None, ge=1, le=MAX_EXPECTED, strict=True, description="the socket stays open until so many sources have ended")
@@ -34,7 +34,7 @@ class ChannelAddress(Wire):
     ws_address: str = Field(description="where to watch the channel; it carries a token, so treat it as a password")
 
 
-class SyncSource(_Body):
+class SyncSource(Body):
     source_id: str | None = None
     filename: str | None = None
     tags: list[dict[str, Any]] = Field(default_factory=list, description="one-key objects")

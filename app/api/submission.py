@@ -7,8 +7,9 @@ from fastapi import Request
 from app.api.deps import Services
 from app.api.form import Form, FormFile
 from app.api.schemas import Accepted, SourceAnswer
-from app.domain.errors import HeadraceError, InvalidRequest
-from app.domain.ids import ChannelId, OwnerId, SourceId, source_id
+from app.domain.errors import Forbidden, HeadraceError, InvalidRequest
+from app.domain.ids import ChannelId, SourceId, source_id
+from app.services.principal import Principal
 from app.services.staging import Staging
 from app.services.upload import Submission
 
@@ -17,30 +18,31 @@ _SHOWN = 128
 
 
 def described(
-    request: Request, services: Services, form: Form, channel: ChannelId, source: SourceId, filename: str | None, file: FormFile | None
+    request: Request, services: Services, principal: Principal, form: Form, channel: ChannelId, source: SourceId, filename: str | None, file: FormFile | None
 ) -> Submission:
-    """What the form says of one source. Raises InvalidRequest."""
+    """What the form says of one source. Raises InvalidRequest, Forbidden."""
     return Submission(
         source, channel, services.addresses.base_url(request), filename=filename or (file.filename if file else None),
         declared_type=file.media_type if file else None, url=form.field("content"), tags=form.json_field("tags", list),
-        metadata=form.json_field("metadata", dict), options=form.json_field("options", dict), profile=form.field("profile") or "default",
+        metadata=form.json_field("metadata", dict), options=form.json_field("options", dict), terms=services.upload.terms(principal, form.field("profile")),
         traceparent=request.headers.get("traceparent"),
     )  # fmt: skip
 
 
-async def submit(services: Services, owner: OwnerId, submission: Submission, file: FormFile | None) -> None:
+async def submit(services: Services, principal: Principal, submission: Submission, file: FormFile | None) -> None:
     """One source, as a file or a URL. Raises what refuses it; then nothing is left behind."""
     if (file is None) == (not submission.url):
         raise InvalidRequest("file_or_content", "send either a file or a URL (content)")
-    if file is None:
-        await services.upload.url(owner, submission)
-        return
-    if file.refusal is not None:
+    if file is not None and file.refusal is not None:
         raise file.refusal
-    await services.upload.file(owner, submission, file.staging)
+    await services.pace.spend(principal, submission.source)
+    if file is None:
+        await services.upload.url(principal.owner, submission)
+    else:
+        await services.upload.file(principal.owner, submission, file.staging)
 
 
-async def submit_several(request: Request, services: Services, owner: OwnerId, form: Form, channel: ChannelId) -> Accepted:
+async def submit_several(request: Request, services: Services, principal: Principal, form: Form, channel: ChannelId) -> Accepted:
     """Each file is accepted or refused by itself. When none is accepted, the first one's error is raised, with `sources` in it.
 
     Raises InvalidRequest for what is wrong with the form as a whole; then nothing is accepted.
@@ -54,16 +56,17 @@ async def submit_several(request: Request, services: Services, owner: OwnerId, f
         refusal: HeadraceError | None = file.refusal if file else None
         try:
             source = _untaken(text, taken)
-        except InvalidRequest as error:
+            await services.pace.spend(principal, source)
+        except (InvalidRequest, Forbidden) as error:
             refusal = error
         else:
-            submission = described(request, services, form, channel, source, filename, file)
+            submission = described(request, services, principal, form, channel, source, filename, file)
             if file is not None and refusal is None:
                 good.append((number, submission, file.staging))
         if file is not None and refusal is not None:
             await file.staging.abort()
         answers.append(((text or "")[:_SHOWN], refusal))
-    for (number, submission, _), refusal in zip(good, await services.upload.files(owner, [each[1:] for each in good]), strict=True):
+    for (number, submission, _), refusal in zip(good, await services.upload.files(principal.owner, [each[1:] for each in good]), strict=True):
         answers[number] = (submission.source, refusal)
     return _answer(answers)
 

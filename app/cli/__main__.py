@@ -18,6 +18,7 @@ from app.cli.connection import Failure, Key, Url, User, connect, data_folder
 from app.cli.upload import is_url
 from app.cli.upload import upload as upload_all
 from app.cli.watch import watch as watch_channel
+from app.domain.identity import Scope
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Upload documents to Headrace and see what becomes of them.")
 dev = typer.Typer(no_args_is_help=True, help="For those who want to see it survive.")
@@ -89,12 +90,34 @@ def kill(victim: dev_commands.Victim) -> None:
         typer.echo(dev_commands.kill(data_folder(), victim))
 
 
+KeysFile = Annotated[Path | None, typer.Option("--file", help="The file of keys. Else HEADRACE_API_KEYS_FILE, or that of the stack here.")]
+
+
 @keys.command()
-def create(organisation: str) -> None:
-    """Make a key for an organisation. It is shown once; the second line is for HEADRACE_API_KEYS or its file."""
+def create(
+    organisation: str,
+    scope: Annotated[list[Scope] | None, typer.Option(help="What it is for; may be repeated. Else everything.")] = None,
+    file: KeysFile = None,
+) -> None:
+    """Make a key for an organisation. It is shown once; the second line is what Headrace knows it by, and goes into the file of keys."""
     with _in_one_line():
-        key, line = keys_commands.create(organisation, data_folder())
+        key, line = keys_commands.create(organisation, scope or (), data_folder(), file=file)
         typer.echo(f"{key}\n{line}")
+
+
+@keys.command("list")
+def list_keys(file: KeysFile = None) -> None:
+    """List the keys in the file: id, organisation, scopes."""
+    with _in_one_line():
+        for row in keys_commands.listed(data_folder(), file=file):
+            typer.echo("  ".join(row))
+
+
+@keys.command()
+def revoke(key_id: Annotated[str, typer.Argument(metavar="ID", help="As `headrace keys list` prints it.")], file: KeysFile = None) -> None:
+    """Take a key out of the file. The API refuses it from its next call on."""
+    with _in_one_line():
+        typer.echo(f"revoked a key of {keys_commands.revoke(key_id, data_folder(), file=file)}")
 
 
 if __name__ == "__main__":

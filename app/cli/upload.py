@@ -20,6 +20,8 @@ from app.cli.connection import Connection, Failure, check, plain, reason
 
 AT_ONCE = 4
 TRIES = 6
+_AGAIN = {429: 60.0, 503: 10.0}
+"""Answers that ask for another try, and how many seconds we wait for it at the most."""
 _ENDS = {"succeeded": "success", "failed": "failure", "cancelled": "failure"}
 
 
@@ -146,13 +148,13 @@ async def _send(client: httpx.AsyncClient, channel: str, document: Document) -> 
         except httpx.TransportError as error:
             problem = reason(error)
         else:
-            if response.status_code != 503 or attempt == TRIES:
+            if response.status_code not in _AGAIN or attempt == TRIES:
                 check(response)
                 document.bar.received()
                 return
-            problem = "503"
+            problem = str(response.status_code)
             with contextlib.suppress(ValueError):
-                pause = min(float(response.headers.get("Retry-After", pause)), 10)
+                pause = min(float(response.headers.get("Retry-After", pause)), _AGAIN[response.status_code])
         if attempt < TRIES:
             document.bar.note(f"{problem}; trying again")
             await asyncio.sleep(pause)

@@ -3,12 +3,14 @@
     HeadraceError                     code, status, retryable
     ├── InvalidRequest        400     the request itself is wrong
     ├── Unauthorized          401     no key, a wrong key, two of them
-    ├── Forbidden             403     the socket is not opened like this
+    ├── Forbidden             403     the socket is not opened like this, or the credential is not for this
     ├── NotFound              404     not there, or another owner's: the answer is the same
     ├── RequestTimeout        408     the body stopped coming
     ├── Conflict              409     the id is taken by other bytes, or was deleted
     ├── TooLarge              413     over a limit
     ├── TooManySockets        429     over a limit of open sockets; ask again after `retry_after_seconds`
+    ├── RateLimited           429     over a quota of this user
+    ├── TooManyGuesses        429     too many wrong keys from one address
     ├── Unavailable           503     a part of ours is away; ask again after `retry_after_seconds`
     └── ProcessingFailed      422     a run that ended in failure: FAILURES lists the codes
 
@@ -44,6 +46,11 @@ class Unauthorized(HeadraceError):
     status = 401
     code = "unauthorized"
 
+    def __init__(self, code: str | None = None, detail: str = "", *, is_guess: bool = False, **fields: object) -> None:
+        super().__init__(code, detail, **fields)
+        self.is_guess = is_guess
+        """A key or a token came, and is none of ours."""
+
 
 class Forbidden(HeadraceError):
     status = 403
@@ -76,6 +83,27 @@ class TooManySockets(HeadraceError):
     code = "too_many_sockets"
     retryable = True
     retry_after_seconds = 10
+
+
+class RateLimited(HeadraceError):
+    """Nothing was accepted. After `retry_after_seconds` there is room for a little; `quota` names what was used up."""
+
+    status = 429
+    code = "rate_limited"
+    retryable = True
+
+    def __init__(self, code: str | None = None, detail: str = "", *, retry_after_seconds: int = 60, **fields: object) -> None:
+        super().__init__(code, detail, **fields)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class TooManyGuesses(HeadraceError):
+    status = 429
+    code = "too_many_guesses"
+
+    def __init__(self, code: str | None = None, detail: str = "", *, retry_after_seconds: int = 60, **fields: object) -> None:
+        super().__init__(code, detail, **fields)
+        self.retry_after_seconds = retry_after_seconds
 
 
 class Unavailable(HeadraceError):

@@ -67,6 +67,10 @@ class InboxRecord(Stored):
     filename: str
     declared_type: str | None = None
     url: str | None = None
+    max_bytes: int | None = None
+    """Of a URL: what may come of it, where that is less than the deployment's limit."""
+    types: list[str] | None = None
+    """Media types that are taken, `image/*` for a family; None: all that the deployment takes."""
     tags: list[dict[str, Any]] = Field(default_factory=list)
     metadata: dict[str, Any] = Field(default_factory=dict)
     profile: str = "default"

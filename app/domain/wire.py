@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
@@ -15,6 +16,11 @@ def kebab(name: str) -> str:
 def parse(text: str | bytes | bytearray) -> Any:
     """A stranger's JSON, if we can write it again too: no NaN, no half of a surrogate pair, at most 200 levels. Raises ValueError."""
     return from_json(text, allow_inf_nan=False)
+
+
+def json_size(value: Any) -> int:
+    """Bytes of the value as JSON in ASCII."""
+    return len(json.dumps(value).encode())
 
 
 class Wire(BaseModel):

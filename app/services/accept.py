@@ -8,7 +8,8 @@
 
 The source may end between the look and the claim, by another request's run. Redis tells: it keeps an ended run for longer than an
 acceptance takes (docs/adr/0012). Where it knows the run already, or is away, the store is asked again, and the record is taken back
-if there is a past now. Redis away: the acceptance is durable, so the answer is the same; the reconciler finds the inbox record and enqueues it.
+if there is a past now. Redis away: the acceptance is durable, so the answer is the same; it is enqueued when Redis is back, by this process
+(owed.py), or by the reconciler, which finds the inbox record.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 
 from app.domain.errors import Conflict, HeadraceError, Unavailable
 from app.domain.ids import OwnerId, SourceId, UploadId
@@ -28,6 +30,7 @@ from app.protocol import inbox
 from app.protocol.announce import Announcer
 from app.protocol.outcome import Outcome, outcome
 from app.services.offload import Offload
+from app.services.owed import Owed
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +44,7 @@ class Accept:
     ledger: AsyncLedger
     offload: Offload
     announcer: Announcer
+    owed: Owed
 
     async def look(self, owner: OwnerId, source: SourceId) -> Outcome:
         """What the source has come to before. Raises Unavailable."""
@@ -130,8 +134,14 @@ class Accept:
         try:
             return await self.ledger.accept(owner, record, receiving=receiving)
         except Unavailable:
-            log.warning("accepted while Redis is away; the reconciler will enqueue it")
+            log.warning("accepted while Redis is away; enqueued when it is back")
+            self.owed.add(("source", owner, record.source_uuid), partial(self._enqueue_late, owner, record))
             return False
+
+    async def _enqueue_late(self, owner: OwnerId, record: InboxRecord) -> None:
+        """Unless the reconciler was faster, and the end was said. Raises Unavailable."""
+        if await self.offload(inbox.read, self.store, owner, record.source_uuid) == record:
+            await self.ledger.accept(owner, record)
 
     @asynccontextmanager
     async def _or_drop(self, owner: OwnerId, record: InboxRecord) -> AsyncIterator[None]:

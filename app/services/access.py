@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
 
-from app.domain.errors import NotFound, Unauthorized
+from app.domain.errors import NotFound, Unauthorized, Unavailable
 from app.domain.ids import ChannelId, OwnerId, owner_id
 from app.domain.layout import channel_prefix
-from app.ports import Channels, Keys, ObjectStore
+from app.domain.upload_token import read
+from app.ports import Channels, Clock, Keys, ObjectStore
 from app.services.offload import Offload
+from app.services.owed import Owed
+from app.services.principal import Principal
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,18 +23,27 @@ class Access:
     channels: Channels
     store: ObjectStore
     offload: Offload
+    owed: Owed
+    secrets: Sequence[str] = ()
+    """What upload tokens are signed with, current first."""
+    clock: Clock = lambda: datetime.now(UTC)
 
-    def authenticate(self, api_keys: list[str], user_ids: list[str]) -> OwnerId:
-        """The owner that the headers name. Raises Unauthorized: one missing, sent twice, or the key is wrong.
+    def authenticate(self, api_keys: list[str], user_ids: list[str], bearers: Sequence[str] = ()) -> Principal:
+        """Who the headers name: a key with a user, or an upload token alone. Raises Unauthorized: one missing, sent twice, or wrong.
 
         Two values of a header are refused and not chosen from: a proxy in front may have looked at the other one.
         """
-        if len(api_keys) != 1 or len(user_ids) != 1 or not user_ids[0]:
-            raise Unauthorized(detail="send exactly one X-API-Key and one X-User-ID")
-        organisation = self.keys.organisation(api_keys[0])
-        if organisation is None:
-            raise Unauthorized(detail="the API key is not valid")
-        return owner_id(organisation, user_ids[0])
+        if bearers and not api_keys:
+            token = read(self.secrets, bearers[0], self.clock()) if len(bearers) == 1 else None
+            if token is None:
+                raise Unauthorized(detail="the upload token is not ours, or its time is over", is_guess=True)
+            return Principal(token.owner, token.organisation, token.scopes, token)
+        if len(api_keys) != 1 or len(user_ids) != 1 or not user_ids[0] or bearers:
+            raise Unauthorized(detail="send exactly one X-API-Key and one X-User-ID, or an upload token as Authorization: Bearer")
+        key = self.keys.find(api_keys[0])
+        if key is None:
+            raise Unauthorized(detail="the API key is not valid", is_guess=True)
+        return Principal(owner_id(key.organisation, user_ids[0]), key.organisation, key.scopes)
 
     async def register(self, owner: OwnerId, channel: ChannelId, *, explicit: bool, keep_open: bool | None = None, expect: int | None = None) -> None:
         """Open the channel for its owner. Raises NotFound when the name is another's (and says no more), Unavailable.
@@ -43,6 +58,29 @@ class Access:
                 raise NotFound(detail="no such channel")
         elif registered.owner != owner:
             raise NotFound(detail="no such channel")
+
+    async def open(self, owner: OwnerId, channel: ChannelId, *, keep_open: bool | None, expect: int | None) -> None:
+        """Register the channel because its owner asks for it (POST …/ws). Raises NotFound; Unavailable only when the store is away too.
+
+        With Redis away the store says whether the name is another's, and the rest is done when Redis is back. If this process ends
+        before, the channel is opened by the token of its address, or by its first source, without `keep_open` and `expect`.
+        """
+        try:
+            await self.register(owner, channel, explicit=True, keep_open=keep_open, expect=expect)
+        except Unavailable:
+            before = await self.offload(self._owners, channel)
+            if before and owner not in before:
+                raise NotFound(detail="no such channel") from None
+            self.owed.add(("channel", owner, channel), partial(self._open_late, owner, channel, keep_open=keep_open, expect=expect))
+
+    async def _open_late(self, owner: OwnerId, channel: ChannelId, *, keep_open: bool | None, expect: int | None) -> None:
+        """Unless it was done by the call that had no answer: once more would count as a second registration."""
+        state = await self.channels.state(owner, channel)
+        is_done = (
+            state is not None and state.registered and (keep_open is None or state.keep_open == keep_open) and (expect is None or state.expected == expect)
+        )
+        if not is_done:
+            await self.register(owner, channel, explicit=True, keep_open=keep_open, expect=expect)
 
     async def own(self, owner: OwnerId, channel: ChannelId, *, registered: bool) -> None:
         """The owner's channel of that name is open, whoever has the bare name. Raises NotFound, Unavailable.

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from app.domain.errors import Forbidden
+from app.domain.identity import Scope
 from app.domain.ids import ChannelId, OwnerId, is_random_uuid
 from app.domain.tokens import TICKET_SECONDS, Tickets, holder, issue, new_ticket, ticket_hash
 from app.ports import Channels, Clock
@@ -45,7 +46,10 @@ class Admission:
         A user id alone is no attempt to authenticate: proxies add it.
         """
         if api_keys:
-            owner = self.access.authenticate(api_keys, user_ids)
+            principal = self.access.authenticate(api_keys, user_ids)
+            if Scope.READ not in principal.scopes:
+                raise Forbidden("scope_missing", "this key may not read", scope=Scope.READ)
+            owner = principal.owner
             await self.access.own(owner, channel, registered=False)
             return owner
         if named := await self._named(channel, token):

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,19 +12,23 @@ from typing import Any
 from xxhash import xxh3_128_hexdigest
 
 from app.domain import filename
-from app.domain.errors import HeadraceError, InvalidRequest, Unavailable
+from app.domain.errors import HeadraceError, InvalidRequest, TooLarge, Unavailable
 from app.domain.ids import ChannelId, OwnerId, SourceId, new_upload
 from app.domain.policy import UploadPolicy
+from app.domain.profile import DEFAULT, Profile
 from app.domain.source import METADATA_LIMIT_BYTES, InboxRecord
 from app.domain.urls import check_url
+from app.domain.wire import json_size
 from app.ports import Channels, ObjectStore
 from app.services.accept import Accept
 from app.services.access import Access
 from app.services.budget import BufferBudget
 from app.services.hold import Hold
 from app.services.offload import Offload
+from app.services.principal import Principal
 from app.services.receipt import Receipt
 from app.services.staging import Staged, Staging
+from app.services.terms import Terms, terms
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +48,7 @@ class Submission:
     url: str | None = None
     tags: list[dict[str, Any]] = field(default_factory=list)
     metadata: dict[str, Any] = field(default_factory=dict)
-    profile: str = "default"
+    terms: Terms = field(default_factory=lambda: Terms(max_bytes=1 << 62))
     options: dict[str, Any] = field(default_factory=dict)
     traceparent: str | None = None
 
@@ -59,10 +62,16 @@ class Upload:
     channels: Channels
     accept: Accept
     policy: UploadPolicy
+    profiles: Mapping[str, Profile] = field(default_factory=lambda: {DEFAULT: Profile()})
 
-    def staging(self, owner: OwnerId, content_length: int | None) -> Staging:
+    def terms(self, principal: Principal, profile: str | None) -> Terms:
+        """What an upload of this caller must keep to. Raises InvalidRequest, Forbidden: the profile is none, or not for this token."""
+        return terms(principal, profile, self.profiles, max_bytes=self.policy.max_upload_bytes)
+
+    def staging(self, owner: OwnerId, content_length: int | None, *, max_bytes: int | None = None) -> Staging:
         """Somewhere to put the bytes of one upload. Whoever asks ends it, by `file`, `files` or `Staging.abort`."""
-        return Staging(self.store, self.offload, self.budget.share(), owner, max_bytes=self.policy.max_upload_bytes, content_length=content_length)
+        most = self.policy.max_upload_bytes if max_bytes is None else min(max_bytes, self.policy.max_upload_bytes)
+        return Staging(self.store, self.offload, self.budget.share(), owner, max_bytes=most, content_length=content_length)
 
     async def hold(self, owner: OwnerId, channel: ChannelId, staging: Staging, content_length: int | None) -> Hold | None:
         """Say early that a long body is on its way; None for a short one. Raises NotFound when the channel is another's."""
@@ -80,7 +89,7 @@ class Upload:
 
     async def file(self, owner: OwnerId, submission: Submission, staging: Staging) -> None:
         """All bytes are in `staging`: accept them. Raises NotFound, Conflict, Unavailable; then nothing is accepted or left behind."""
-        _check(submission)
+        _check(submission, staging.size)
         # The write first: it is the slowest.
         staged, known, past = await asyncio.gather(
             staging.finish(), self._known(owner, submission.channel), self.accept.look(owner, submission.source), return_exceptions=True
@@ -100,8 +109,8 @@ class Upload:
 
         A refused one leaves nothing behind. Raises InvalidRequest, NotFound before anything is accepted; the caller then aborts all of them.
         """
-        for submission, _ in uploads:
-            _check(submission)
+        for submission, staging in uploads:
+            _check(submission, staging.size)
         for channel in {submission.channel for submission, _ in uploads}:
             await self._known(owner, channel)
         return await asyncio.gather(*(self._try(owner, submission, staging) for submission, staging in uploads))
@@ -153,19 +162,22 @@ class Upload:
             filename=filename.clean(submission.filename) if submission.filename or not submission.url else filename.UNNAMED,
             declared_type=submission.declared_type,
             url=submission.url or None,
+            max_bytes=submission.terms.max_bytes if submission.url else None,
+            types=list(submission.terms.types) or None,
             tags=submission.tags,
-            metadata=submission.metadata,
-            profile=submission.profile,
+            metadata=submission.metadata | submission.terms.metadata,
+            profile=submission.terms.profile,
             options=submission.options,
             base_url=submission.base_url,
             traceparent=submission.traceparent,
         )
 
 
-def _check(submission: Submission) -> None:
-    if submission.profile != "default":
-        raise InvalidRequest("unknown_profile", "the only profile is default", field="profile")
+def _check(submission: Submission, size_bytes: int = 0) -> None:
+    if size_bytes > submission.terms.max_bytes:  # the profile may have been named after the file
+        limit = submission.terms.max_bytes
+        raise TooLarge(detail=f"an upload of profile {submission.terms.profile} may have {limit} bytes", limit=limit)
     if not all(isinstance(tag, dict) for tag in submission.tags):
         raise InvalidRequest("invalid_field", "tags must be a list of objects", field="tags")
-    if len(json.dumps(submission.metadata).encode()) > METADATA_LIMIT_BYTES:
+    if json_size(submission.metadata | submission.terms.metadata) > METADATA_LIMIT_BYTES:
         raise InvalidRequest("metadata_too_large", f"metadata may have {METADATA_LIMIT_BYTES} bytes", field="metadata")

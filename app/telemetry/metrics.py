@@ -20,6 +20,10 @@ GAPS_HEALED = Counter("headrace_gaps_healed_total", "Readings of the history tha
 HISTORY_LOST = Counter("headrace_history_lost_total", "Readers that were told that a part of the history is gone")
 OVERRUNS = Counter("headrace_listeners_overrun_total", "Readers that fell too far behind, and went on from the history")
 LIVE_RECONNECTS = Counter("headrace_live_reconnects_total", "New connections of the live link to Redis, after the first")
+REDIS_OPEN = Gauge("headrace_redis_breaker_open", "1 while Redis did not answer in time and is not asked by requests")
+REDIS_TRIPS = Counter("headrace_redis_breaker_trips_total", "Times that Redis did not answer in time: each cost a request the timeout")
+REDIS_REFUSED = Counter("headrace_redis_breaker_refused_total", "Calls to Redis that were not made, because it did not answer before")
+OWED = Gauge("headrace_owed", "Sources and channels that were accepted while Redis was away, and are not yet in it")
 DELIVERY_SECONDS = Histogram(
     "headrace_delivery_seconds",
     "From an event's `at` to when a reader took it from the live link",

@@ -165,7 +165,7 @@ def test_every_key_and_channel_is_under_the_prefix(kind, redis_prefix, frail, fr
     names = {name for command in seen.commands for name in command.names(frail_ledger.raw)}
     assert [name for name in names if not name.startswith(redis_prefix)] == []
     assert {name.removeprefix(redis_prefix).split(":")[0] for name in names} == {
-        "source", "timeline", "open", "running", "leader", "alias", "channel", "events", "live", "busy", "receiving", "progress", "headrace.process",
+        "source", "timeline", "open", "running", "leader", "alias", "channel", "events", "live", "busy", "receiving", "progress", "headrace.process", "ping",
     }  # fmt: skip
 
 
@@ -267,6 +267,16 @@ def test_a_full_server_accepts_nothing_and_takes_no_half(frail, frail_ledger):
     finally:
         frail_ledger.raw.config_set("maxmemory", 0)
     assert frail_ledger.names() == [frail_ledger.keys.receiving(OWNER, WS)], "the upload holds its channel still"
+
+
+def test_a_full_server_is_not_well_though_it_answers(frail, frail_ledger):
+    frail_ledger.raw.config_set("maxmemory", 1)
+    try:
+        with pytest.raises(Unavailable):
+            frail_ledger.ping()
+    finally:
+        frail_ledger.raw.config_set("maxmemory", 0)
+    frail_ledger.ping()
 
 
 def test_flushall_begins_another_epoch(frail, frail_ledger):

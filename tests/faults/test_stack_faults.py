@@ -10,10 +10,11 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.client import Client, ends, eventually, milestones, until_closed
-from tests.servers import Valkey
+from tests.servers import Valkey, free_port
 from tests.stack import ROOT, Origin, Stack
 
 
@@ -202,16 +203,34 @@ def test_a_sigkilled_api_process_comes_back_and_the_upload_goes_on(tmp_path: Pat
         stack.stop()
 
 
-def test_an_upload_while_redis_is_frozen_is_answered_and_finished_later(tmp_path: Path, redis: Valkey) -> None:
-    stack = Stack(tmp_path / "stack", redis_url=redis.url, workers="1").start()
+def test_uploads_while_redis_is_frozen_are_answered_at_the_cost_of_one_timeout_and_finished_later(tmp_path: Path, redis: Valkey) -> None:
+    metrics = free_port()
+    # Nobody else enqueues: no inbox is listed in time, and no grace is over.
+    stack = Stack(tmp_path / "stack", redis_url=redis.url, workers="1", metrics_port=str(metrics), inbox_scan_seconds="3600").start()
     try:
         with stack.client() as client:
-            channel, source = client.register(), str(uuid.uuid4())
+            warm = client.register()
+            client.wait(client.upload(warm, b"before"))
             redis.freeze()
-            client.upload(channel, b"while redis is frozen", source=source)
+            channel = client.register(expect=21)
+            sources = [client.upload(channel, b"while redis is frozen") for _ in range(20)]
+            large = client.upload(channel, bytes(3 * 1024 * 1024))  # holds its channel, and tells of its receipt
+            told = client.http.get("/readyz")
+            assert (told.status_code, told.json()["away"]) == (200, ["redis"])
+            waited = {name: value(metrics, f"headrace_redis_breaker_{name}") for name in ("trips_total", "refused_total")}
+            assert waited["trips_total"] == 1
+            assert waited["refused_total"] >= 2 * len(sources)
             redis.thaw()
-            assert client.wait(source)["state"] == "succeeded"
-            assert [end["status"] for end in ends(client.watch(channel))] == ["success"]
+            assert {client.wait(source)["state"] for source in [*sources, large]} == {"succeeded"}
+            assert [end["status"] for end in ends(client.watch(channel))] == ["success"] * 21
+            eventually(lambda: client.http.get("/readyz").json()["status"] == "ok")
+            assert value(metrics, "headrace_owed") == 0
     finally:
         redis.thaw()
         stack.stop()
+
+
+def value(port: int, name: str) -> float:
+    """Of a metric without labels."""
+    text = httpx.get(f"http://127.0.0.1:{port}/metrics", trust_env=False).text
+    return float(next(line for line in text.splitlines() if line.startswith(f"{name} ")).split()[1])

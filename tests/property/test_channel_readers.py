@@ -163,6 +163,8 @@ class Readers(RuleBasedStateMachine):
         self.house = House()
         await self.house.__aenter__()
         self.memory = self.house.ledger.memory
+        for name in ("state", "heads", "read", "ends", "latest_progress", "told"):
+            self.house.ledger.__dict__[name] = _slow(getattr(self.house.ledger, name))
         await self.house.ledger.register(ADA, CHANNEL, explicit=True)
         self._source()
         self.written = self.memory.written()
@@ -229,8 +231,12 @@ class Readers(RuleBasedStateMachine):
         for _ in range(count):
             self._append(1)
 
-    @rule(step=st.integers(0, 30))
-    def progress(self, step):
+    @rule(steps=st.lists(st.integers(0, 30), min_size=1, max_size=4))
+    def progress(self, steps):
+        for step in steps:
+            self._progress(step)
+
+    def _progress(self, step):
         self.percent = min(99, self.percent + step)
         event = SourceProgress(
             source_uuid=self.record.source_uuid, run=1, message="p", type="file-upload", attempt=self.attempt, stage="fetch", progress=self.percent,
@@ -313,9 +319,24 @@ class Readers(RuleBasedStateMachine):
 
     # ------------------------------------------------------------------------------------------------ who reads
 
-    @rule(kind=st.sampled_from(["socket", "stream"]))
-    def join(self, kind):
+    @rule(kind=st.sampled_from(["socket", "stream"]), turns=st.integers(1, 40))
+    def join(self, kind, turns):
         self.runner.run(self._join(kind, None))
+        self.runner.run(_turns(turns))
+
+    @rule(kind=st.sampled_from(["socket", "stream"]), steps=st.lists(st.integers(1, 20), min_size=2, max_size=4))
+    def join_while_progress_is_on_the_wire(self, kind, steps):
+        self.progress(steps)
+        self.join(kind, 40)
+        self.deliver(99)
+        self.turn(12)
+
+    @rule(kind=st.sampled_from(["socket", "stream"]), turns=st.integers(1, 30), step=st.integers(0, 9), more=st.integers(5, 20))
+    def join_while_something_is_said(self, kind, turns, step, more):
+        self.join(kind, turns)
+        self._append(step)
+        self._progress(more)
+        self.turn(30)
 
     @precondition(lambda self: self.said)
     @rule(kind=st.sampled_from(["socket", "stream"]), pick=st.integers(0, 200))
@@ -448,6 +469,18 @@ async def _turns(count: int) -> None:
         await asyncio.sleep(0)
 
 
+def _slow(call):
+    """Redis is asked, and answers, some turns of the loop later: much may happen in between."""
+
+    async def asked(*args, **kwargs):
+        await _turns(2)
+        answer = await call(*args, **kwargs)
+        await _turns(2)
+        return answer
+
+    return asked
+
+
 async def _call(what) -> None:
     what()
     await asyncio.sleep(0)
@@ -458,7 +491,7 @@ def test_a_reader_gets_exactly_the_history_from_its_position_or_is_told_that_it_
     run_state_machine_as_test(
         Readers,
         settings=settings(
-            max_examples=120, stateful_step_count=40, deadline=None, database=None, phases=(Phase.explicit, Phase.generate),
+            max_examples=60, stateful_step_count=40, deadline=None, database=None, phases=(Phase.explicit, Phase.generate),
             suppress_health_check=list(HealthCheck),
         ),
     )  # fmt: skip

@@ -14,7 +14,9 @@ from typing import Any
 from app.adapters.memory import MemoryObjectStore
 from app.adapters.memory_channels import AsyncMemoryLedger
 from app.adapters.memory_ledger import MemoryState
+from app.adapters.memory_rate_limits import MemoryRateLimits
 from app.domain.errors import HeadraceError, Unavailable
+from app.domain.identity import ApiKey, Scope
 from app.domain.ids import ChannelId, Fence, OwnerId, SourceId, UploadId, new_fence, new_upload, owner_id
 from app.domain.layout import artifact_key, object_key
 from app.domain.policy import MIB, UploadPolicy
@@ -24,8 +26,10 @@ from app.protocol.announce import Announcer
 from app.services.accept import Accept
 from app.services.access import Access
 from app.services.budget import BufferBudget
+from app.services.health import Health
 from app.services.hub import Hub
 from app.services.offload import Offload
+from app.services.owed import Owed
 from app.services.snapshots import Snapshots
 from app.services.sockets import SocketLimits, Sockets
 from app.services.sources import Sources
@@ -147,8 +151,22 @@ class Ledger(AsyncMemoryLedger):
 
 
 class Keys:
-    def organisation(self, key: str) -> str | None:
-        return {KEY: "acme", "key-of-other": "other"}.get(key)
+    def find(self, key: str) -> ApiKey | None:
+        return {
+            KEY: ApiKey("acme"), "key-of-other": ApiKey("other"), "key-to-upload": ApiKey("acme", frozenset({Scope.UPLOAD})),
+            "key-to-read": ApiKey("acme", frozenset({Scope.READ})),
+        }.get(key)  # fmt: skip
+
+
+class RateLimits(MemoryRateLimits):
+    """In memory; with `away` set it refuses everything."""
+
+    away = False
+
+    def __getattribute__(self, name: str) -> Any:
+        if name in {"take", "standing", "spend"} and object.__getattribute__(self, "away"):
+            raise Unavailable("redis_unavailable")
+        return object.__getattribute__(self, name)
 
 
 class Feed:
@@ -208,9 +226,12 @@ class House:
         self.store = Troubled(self.inner)
         self.offload = Offload(4)
         self.announcer = announcer()
-        self.access = Access(Keys(), self.ledger, self.store, self.offload)
+        self.owed = Owed(self.ledger, pause_seconds=0)
+        self.access = Access(Keys(), self.ledger, self.store, self.offload, self.owed, [SECRET], lambda: NOW)
+        self.health = Health(self.ledger, self.store, self.offload)
+        self.rate_limits = RateLimits()
         self.sockets = Sockets(SocketLimits(2, 3, 4))
-        self.accept = Accept(self.store, self.ledger, self.offload, self.announcer)
+        self.accept = Accept(self.store, self.ledger, self.offload, self.announcer, self.owed)
         self.budget = BufferBudget(self.budget_bytes)
         self.upload = Upload(self.store, self.offload, self.budget, self.access, self.ledger, self.accept, self.policy)
         self.sources = Sources(self.store, self.ledger, self.offload, self.announcer)
@@ -221,7 +242,7 @@ class House:
         self.snapshots = Snapshots(self.ledger, self.sources, self.store, self.offload)
         self.subscribe = Subscribe(self.ledger, self.hub, self.snapshots)
         self.synchronous = Synchronous(self.store, self.offload, self.subscribe, self.sync_seconds)
-        self._listening = asyncio.create_task(self.hub.run())
+        self._listening = asyncio.gather(self.hub.run(), self.owed.run())
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -229,6 +250,7 @@ class House:
         with contextlib.suppress(asyncio.CancelledError):
             await self._listening
         await self.subscribe.close()
+        await self.health.close()
         self.offload.close()
 
     def stage(self, record: InboxRecord, body: bytes = b"abc", owner: OwnerId = ADA) -> InboxRecord:

@@ -37,11 +37,23 @@ class Keyspace:
     def leader(self) -> str:
         return f"{self.prefix}leader"
 
+    @property
+    def ping(self) -> str:
+        return f"{self.prefix}ping"
+
     def alias(self, channel: ChannelId) -> str:
         return f"{self.prefix}alias:{channel}"
 
     def ticket(self, ticket: str) -> str:
         return f"{self.prefix}ticket:{ticket}"
+
+    @property
+    def quotas(self) -> str:
+        """Begins every key of the library `limits`."""
+        return f"{self.prefix}quota"
+
+    def token(self, token: str) -> str:
+        return f"{self.prefix}token:{token}"
 
     def channel(self, owner: OwnerId, channel: ChannelId) -> str:
         return f"{self.prefix}channel:{owner}~{channel}"

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar, cast
 
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 
+from app.adapters.redis.breaker import Breaker
 from app.adapters.redis.calls import Call, Calls, ended_runs, ledger_record
 from app.adapters.redis.client import script, unavailable
 from app.domain.channel import ChannelState, Heads, Registration
@@ -21,6 +22,8 @@ from app.domain.stages import Stage
 from app.ports import Claim, Due, LedgerRecord
 
 T = TypeVar("T")
+
+_PING_SECONDS = 60
 
 
 class RedisLedger:
@@ -87,24 +90,28 @@ class RedisLedger:
 
     def ping(self) -> None:
         with unavailable():
-            self._redis.ping()
+            self._redis.set(self._calls.keys.ping, b"", ex=_PING_SECONDS)
 
     def close(self) -> None:
         self._redis.close()
 
 
 class AsyncRedisLedger:
-    """Implements ports.AsyncLedger and ports.Channels."""
+    """Implements ports.AsyncLedger and ports.Channels. With a breaker, a frozen server costs one call its timeout and the others nothing."""
 
-    def __init__(self, redis: AsyncRedis, calls: Calls) -> None:
+    def __init__(self, redis: AsyncRedis, calls: Calls, breaker: Breaker | None = None) -> None:
         self._redis: Any = redis  # answers are bytes, since decode_responses is off; its types cannot tell
         self._calls = calls
+        self._breaker = breaker
         self._scripts: dict[str, Any] = {}
+
+    async def _ask(self, ask: Callable[[], Awaitable[Any]]) -> Any:
+        with unavailable():
+            return await (ask() if self._breaker is None else self._breaker(ask))
 
     async def _run(self, call: Call[T]) -> T:
         loaded = self._scripts.get(call.script) or self._scripts.setdefault(call.script, self._redis.register_script(script(call.script)))
-        with unavailable():
-            return call.parse(await loaded(keys=call.keys, args=call.args))
+        return call.parse(await self._ask(lambda: loaded(keys=call.keys, args=call.args)))
 
     async def accept(self, owner: OwnerId, record: InboxRecord, *, receiving: UploadId | None = None) -> bool:
         return await self._run(self._calls.accept(owner, record, receiving))
@@ -113,8 +120,7 @@ class AsyncRedisLedger:
         return await self._run(self._calls.finish(owner, record, event, state))
 
     async def record(self, owner: OwnerId, source: SourceId) -> LedgerRecord | None:
-        with unavailable():
-            h = await self._redis.hgetall(self._calls.keys.source(owner, source))
+        h = await self._ask(lambda: self._redis.hgetall(self._calls.keys.source(owner, source)))
         return ledger_record(h)
 
     async def timeline(self, owner: OwnerId, source: SourceId, run: int) -> list[Moment]:
@@ -124,8 +130,7 @@ class AsyncRedisLedger:
         await self._run(self._calls.forget(owner, source))
 
     async def ping(self) -> None:
-        with unavailable():
-            await self._redis.ping()
+        await self._ask(lambda: self._redis.set(self._calls.keys.ping, b"", ex=_PING_SECONDS))
 
     async def register(self, owner: OwnerId, channel: ChannelId, *, explicit: bool, keep_open: bool | None = None, expect: int | None = None) -> Registration:
         return await self._run(self._calls.register(owner, channel, explicit=explicit, keep_open=keep_open, expect=expect))
@@ -137,17 +142,14 @@ class AsyncRedisLedger:
         await self._run(self._calls.register(owner, channel, explicit=False, force="channel"))
 
     async def resolve(self, channel: ChannelId) -> OwnerId | None:
-        with unavailable():
-            owner = await self._redis.get(self._calls.keys.alias(channel))
+        owner = await self._ask(lambda: self._redis.get(self._calls.keys.alias(channel)))
         return OwnerId(owner.decode()) if owner else None
 
     async def put_ticket(self, ticket: str, owner: OwnerId, channel: ChannelId, *, seconds: int) -> None:
-        with unavailable():
-            await self._redis.set(self._calls.keys.ticket(ticket), f"{owner}~{channel}", nx=True, ex=seconds)
+        await self._ask(lambda: self._redis.set(self._calls.keys.ticket(ticket), f"{owner}~{channel}", nx=True, ex=seconds))
 
     async def take_ticket(self, ticket: str) -> tuple[OwnerId, ChannelId] | None:
-        with unavailable():
-            found = await self._redis.getdel(self._calls.keys.ticket(ticket))
+        found = await self._ask(lambda: self._redis.getdel(self._calls.keys.ticket(ticket)))
         if found is None:
             return None
         owner, _, channel = found.decode().partition("~")
@@ -157,8 +159,7 @@ class AsyncRedisLedger:
         await self._run(self._calls.receiving(owner, channel, upload, seconds))
 
     async def receipt(self, owner: OwnerId, channel: ChannelId, event: SourceReceiving) -> None:
-        with unavailable():
-            await self._redis.publish(self._calls.keys.live(owner, channel), b"p " + event.to_json())
+        await self._ask(lambda: self._redis.publish(self._calls.keys.live(owner, channel), b"p " + event.to_json()))
 
     async def state(self, owner: OwnerId, channel: ChannelId) -> ChannelState | None:
         return await self._run(self._calls.state(owner, channel))
@@ -170,23 +171,20 @@ class AsyncRedisLedger:
         await self._run(self._calls.told(owner, channel, last))
 
     async def read(self, owner: OwnerId, channel: ChannelId, *, after: int, limit: int = 500) -> list[tuple[int, bytes]]:
-        with unavailable():
-            entries = await self._redis.xrange(self._calls.keys.stream(owner, channel), min=f"{after + 1}-0", count=limit)
+        entries = await self._ask(lambda: self._redis.xrange(self._calls.keys.stream(owner, channel), min=f"{after + 1}-0", count=limit))
         return [(int(entry.partition(b"-")[0]), fields[b"d"]) for entry, fields in entries]
 
     async def sources(self, owner: OwnerId, channel: ChannelId) -> list[SourceId]:
-        with unavailable():
-            fields = await self._redis.hkeys(self._calls.keys.channel(owner, channel))
+        fields = await self._ask(lambda: self._redis.hkeys(self._calls.keys.channel(owner, channel)))
         return [SourceId(field[2:].decode()) for field in fields if field.startswith(b"s:")]
 
     async def ends(self, owner: OwnerId, channel: ChannelId) -> set[tuple[SourceId, int]]:
-        with unavailable():
-            fields = await self._redis.hgetall(self._calls.keys.channel(owner, channel))
-        return ended_runs(fields)
+        return ended_runs(await self._ask(lambda: self._redis.hgetall(self._calls.keys.channel(owner, channel))))
 
     async def latest_progress(self, owner: OwnerId, channel: ChannelId) -> list[bytes]:
-        with unavailable():
-            return list(await self._redis.hvals(self._calls.keys.progress(owner, channel)))
+        return list(await self._ask(lambda: self._redis.hvals(self._calls.keys.progress(owner, channel))))
 
     async def close(self) -> None:
+        if self._breaker is not None:
+            await self._breaker.close()
         await self._redis.aclose()

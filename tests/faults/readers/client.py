@@ -6,9 +6,9 @@ import asyncio
 import json
 import random
 from collections import Counter
+from collections.abc import AsyncIterator
 from contextlib import suppress
 
-import httpx
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 
@@ -50,7 +50,7 @@ class Client:
             return await listen(self._random.choice(self._urls), self.story.position)
         except InvalidStatus as refused:
             self.farewells[f"refused {refused.response.status_code}"] += 1
-        except (OSError, InvalidHandshake, ConnectionClosed, httpx.HTTPError) as error:
+        except (OSError, EOFError, InvalidHandshake, ConnectionClosed) as error:
             self.farewells[type(error).__name__] += 1
         return False
 
@@ -66,16 +66,18 @@ class Client:
             opened.transport.abort()  # clients lose their network more often than they say goodbye
 
     async def _stream(self, url: str, after: str | None) -> bool:
-        headers = WHO | ({"Last-Event-ID": after} if after else {})
-        async with (
-            httpx.AsyncClient(trust_env=False, timeout=httpx.Timeout(30, read=60)) as client,
-            client.stream("GET", f"{url}/public/channels/{self.channel}/events", headers=headers) as answer,
-        ):
-            if answer.status_code != 200:
-                self.farewells[f"refused {answer.status_code}"] += 1
+        host, _, port = url.removeprefix("http://").partition(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        headers = WHO | {"Host": f"{host}:{port}"} | ({"Last-Event-ID": after} if after else {})
+        head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        writer.write(f"GET /public/channels/{self.channel}/events HTTP/1.1\r\n{head}\r\n".encode())
+        try:
+            status = int((await reader.readuntil(b"\r\n\r\n")).split(b" ", 2)[1])
+            if status != 200:
+                self.farewells[f"refused {status}"] += 1
                 return False
             kind = ""
-            async for line in answer.aiter_lines():
+            async for line in _lines(reader):
                 name, _, value = line.partition(": ")
                 if name == "event":
                     kind = value
@@ -83,5 +85,16 @@ class Client:
                     return True
                 elif name == "data":
                     self.story.hear(json.loads(value))
-        self.farewells["no end"] += 1
+            self.farewells["no end"] += 1
+        finally:
+            writer.transport.abort()
         return False
+
+
+async def _lines(reader: asyncio.StreamReader) -> AsyncIterator[str]:
+    """Of a chunked body. Raises IncompleteReadError when it breaks off."""
+    left = b""
+    while size := int(await reader.readuntil(b"\r\n"), 16):
+        *lines, left = (left + (await reader.readexactly(size + 2))[:-2]).split(b"\n")
+        for line in lines:
+            yield line.decode()

@@ -10,8 +10,10 @@ from app.api.addresses import Addresses
 from app.api.deps import Services
 from app.api.origins import Origins
 from app.api.websocket.lines import Lines
-from app.bootstrap import build
+from app.bootstrap import build, quotas
 from app.services.admission import Admission
+from app.services.pace import Pace
+from app.services.throttle import Throttle
 from app.settings import Settings
 from tests.unit.doubles import NOW, SECRET, House
 
@@ -28,11 +30,14 @@ def application(house: House, lines: Lines | None = None, **settings: object) ->
     )
     api.state.services = Services(
         access=house.access,
+        pace=Pace(house.rate_limits, quotas(known), clock=lambda: NOW),
+        throttle=Throttle(known.guesses_per_minute),
         admission=Admission(house.access, house.ledger, [SECRET], lambda: NOW, 60, known.ws_tickets),
         sockets=house.sockets,
         lines=api.state.lines,
         origins=Origins(known.cors_origins),
         upload=house.upload, sources=house.sources, subscribe=house.subscribe, snapshots=house.snapshots, channels=house.ledger, ledger=house.ledger,
+        health=house.health,
         store=house.store, offload=house.offload, addresses=addresses, synchronous=house.synchronous, secrets=[SECRET], proxy_downloads=True,
     )  # fmt: skip
     return built

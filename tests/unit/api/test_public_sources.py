@@ -1,13 +1,14 @@
 import asyncio
 import json
 from datetime import timedelta
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 from app.api.public_sources import PREFIXES
 from app.domain.layout import result_key
 from app.domain.policy import JSON_BODY_BYTES
-from app.domain.tokens import issue
+from app.domain.tokens import holder, issue
 from app.protocol import inbox
 from app.services import synchronous
 from tests.unit.api.asgi import WHO, multipart, request
@@ -175,7 +176,20 @@ async def test_another_s_channel_is_a_404_without_a_hint(app):
     )  # fmt: skip
 
 
-async def test_a_registration_without_redis_is_a_503(app, house):
+async def test_a_registration_without_redis_is_answered_with_an_address_that_opens_it_later(app, house):
+    house.ledger.away = True
+    answer = await call(app, "POST", "/ws", WS)
+    token = parse_qs(urlsplit(answer.json()["ws-address"]).query)["token"][0]
+    assert (answer.status, holder([SECRET], CHANNEL, token, NOW)) == (200, ADA)
+    house.ledger.away = False
+    async with asyncio.timeout(10):
+        while (state := await house.ledger.state(ADA, CHANNEL)) is None:
+            await asyncio.sleep(0)
+    assert state.registered
+
+
+async def test_a_registration_without_redis_is_a_503_where_its_address_is_a_ticket(house):
+    app = application(house, ws_tickets="required")
     house.ledger.away = True
     answer = await call(app, "POST", "/ws", WS)
     assert (answer.status, answer.headers["retry-after"]) == (503, "5")

@@ -121,6 +121,17 @@ def fake(monkeypatch, tmp_path):
 
 
 @pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A data folder in which no stack runs yet."""
+    made = tmp_path / "data"
+    made.mkdir()
+    for name in ("HEADRACE_URL", "HEADRACE_API_KEY", "HEADRACE_SECRET_KEYS", "HEADRACE_SECRET_KEYS_FILE", "HEADRACE_API_KEYS_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HEADRACE_DATA_DIR", str(made))
+    return made
+
+
+@pytest.fixture
 def run(monkeypatch):
     """Runs `headrace …`; answers exit code, stdout, stderr."""
     from typer.testing import CliRunner

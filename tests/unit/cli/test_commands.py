@@ -14,17 +14,6 @@ ROOT = Path(__file__).resolve().parents[3]
 UUID = "0b0f1a52-6c0b-4f6e-9d0e-0d3a2f4b5c6d"
 
 
-@pytest.fixture
-def folder(tmp_path, monkeypatch):
-    """A data folder in which no stack runs yet."""
-    made = tmp_path / "data"
-    made.mkdir()
-    for name in ("HEADRACE_URL", "HEADRACE_API_KEY", "HEADRACE_SECRET_KEYS", "HEADRACE_SECRET_KEYS_FILE"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("HEADRACE_DATA_DIR", str(made))
-    return made
-
-
 def test_watch_prints_until_the_server_closes(fake, run):
     fake.messages = [{"step": "Hello"}, {"status": "success"}, "close"]
     done = run("watch", UUID)
@@ -97,13 +86,13 @@ def test_a_created_key_is_known_by_its_line(run, folder):
     key, line = run("keys", "create", "acme").stdout.splitlines()
     assert key.startswith("hr_")
     assert len(key) == len("hr_") + 43
-    assert ApiKeys(lines=line, peppers=["p" * 43]).organisation(key) == "acme"
+    assert ApiKeys(lines=line, peppers=["p" * 43]).find(key).organisation == "acme"
 
 
 def test_a_key_is_hashed_with_the_current_secret(run, folder, monkeypatch):
     monkeypatch.setenv("HEADRACE_SECRET_KEYS", "n" * 32 + "," + "o" * 32)
     key, line = run("keys", "create", "acme").stdout.splitlines()
-    assert ApiKeys(lines=line, peppers=["n" * 32]).organisation(key) == "acme"
+    assert ApiKeys(lines=line, peppers=["n" * 32]).find(key).organisation == "acme"
     assert run("keys", "create", "a:b").exit_code == 1
 
 

@@ -70,8 +70,8 @@ def test_a_refusal_is_said_without_what_steers_the_terminal(fake, run, report):
     assert "409 conflict: other bytes [2J" in done.stdout
 
 
-def test_503_is_tried_again_under_the_same_id(fake, run, report):
-    fake.answers = [503, 503]
+def test_503_and_429_are_tried_again_under_the_same_id(fake, run, report):
+    fake.answers = [503, 429]
     assert run("upload", str(report)).exit_code == 0
     assert len(fake.uploads) == 3
     assert len({sent["source-uuid"] for sent in fake.uploads}) == 1

@@ -322,7 +322,7 @@ def test_of_requests_that_race_for_an_id_one_sort_of_bytes_wins_and_no_answer_is
             inbox.create(inner, ADA, first)
         if past == "deleted":
             inner.put(tombstone_key(ADA, SOURCE), b"{}")
-        accept = Accept(inner, house.ledger, Interleaved(chance), announcer())
+        accept = Accept(inner, house.ledger, Interleaved(chance), announcer(), house.owed)
         records = [house.stage(a_record(digest=digest, ws_uuid=f"w-{number}")) for number, digest in enumerate(digests)]
         answers = await asyncio.gather(*(accept(ADA, record) for record in records), return_exceptions=True)
         house.offload.close()

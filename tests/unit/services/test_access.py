@@ -18,8 +18,8 @@ def mark(house, owner, source="s-1"):
 
 
 async def test_key_and_user_together_are_the_owner(house):
-    assert house.access.authenticate([KEY], [USER]) == ADA
-    assert house.access.authenticate(["key-of-other"], [USER]) == owner_id("other", USER) != ADA
+    assert house.access.authenticate([KEY], [USER]).owner == ADA
+    assert house.access.authenticate(["key-of-other"], [USER]).owner == owner_id("other", USER) != ADA
 
 
 @pytest.mark.parametrize(

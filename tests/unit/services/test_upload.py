@@ -64,7 +64,6 @@ async def test_a_url_that_makes_no_sense_is_refused_before_anything_is_kept(hous
 @pytest.mark.parametrize(
     ("said", "code"),
     [
-        ({"profile": "fast"}, "unknown_profile"),
         ({"metadata": {"k": "x" * 4096}}, "metadata_too_large"),
         ({"metadata": {"k": "\u00e9" * 700}}, "metadata_too_large"),
         ({"tags": ["a"]}, "invalid_field"),

@@ -1,9 +1,11 @@
 import io
+import json
 import logging
+from datetime import datetime
 
 import pytest
 
-from app.telemetry.logging import _Formatter
+from app.telemetry.logging import _Json, _Text
 
 
 @pytest.fixture
@@ -11,7 +13,7 @@ def written():
     """What a logger of any name writes."""
     out = io.StringIO()
     handler = logging.StreamHandler(out)
-    handler.setFormatter(_Formatter("%(name)s: %(message)s"))
+    handler.setFormatter(_Text("%(name)s: %(message)s"))
     logger = logging.Logger("uvicorn.error")  # noqa: LOG001 - one that nobody else shares
     logger.addHandler(handler)
     return logger, out
@@ -25,6 +27,10 @@ def written():
         ("%s /ws/a?TOKEN=SECRET", "/ws/a?TOKEN=[...]"),
         ("%s headers: headrace, headrace.token.SECRET.x, y", "headers: headrace, headrace.token.[...], y"),
         ("%s (b'sec-websocket-protocol', b'headrace.token.SECRET')", "(b'sec-websocket-protocol', b'headrace.token.[...]')"),
+        ("%s Authorization: Bearer SECRET.x", "Authorization: Bearer [...]"),
+        ("%s /d/SECRET.x-y/more", "/d/[...]/more"),
+        ("%s https://s3/x?X-Amz-Credential=SECRET%%2F1&X-Amz-Signature=SECRET&a=b", "X-Amz-Signature=[...]&a=b"),
+        ("%s key hr_SECRET, hr_dev_SECRET and hrt_SECRET.x", "key hr_[...], hr_dev_[...] and hrt_[...]"),
         ("%s a tokenizer=fast, nothing to hide", "a tokenizer=fast, nothing to hide"),
     ],
 )
@@ -42,3 +48,18 @@ def test_neither_in_a_traceback(written):
     except ValueError:
         logger.exception("bad")
     assert "ValueError: /ws/a?token=[...]" in out.getvalue()
+
+
+def test_json_is_one_object_a_line_without_credentials(written):
+    logger, out = written
+    logger.handlers[0].setFormatter(_Json("api"))
+    try:
+        raise ValueError("/ws/a?token=SECRET")
+    except ValueError:
+        logger.exception("two\nlines of %s", "hr_SECRET")
+    (line,) = out.getvalue().splitlines()
+    entry = json.loads(line)
+    assert (entry["level"], entry["process"], entry["logger"], entry["message"]) == ("error", "api", "uvicorn.error", "two\nlines of hr_[...]")
+    assert entry["error"].endswith("ValueError: /ws/a?token=[...]")
+    assert datetime.fromisoformat(entry["at"]).tzinfo is not None
+    assert "SECRET" not in line

@@ -21,7 +21,7 @@ def run(context: StageContext) -> None:
     try:
         if context.record.url is not None:
             context.milestone("Fetching the URL", Stage.FETCH)
-            with context.fetcher.fetch(context.record.url, max_bytes=context.max_bytes) as fetched:
+            with context.fetcher.fetch(context.record.url, max_bytes=min(context.max_bytes, context.record.max_bytes or context.max_bytes)) as fetched:
                 _import(context, fetched)
         else:
             _download(context)

@@ -1,0 +1,79 @@
+"""Pace: what an owner may ask for in a time, answered before a byte of the body is read. Redis away: nobody is refused (limits fail open)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from math import ceil
+
+from app.domain.errors import Forbidden, RateLimited, Unavailable
+from app.domain.ids import SourceId
+from app.domain.quota import SECONDS, Kind, Quotas
+from app.ports import Clock, RateLimits
+from app.services.principal import Principal
+
+Standings = asyncio.Task[dict[str, str]]
+"""Headers, when they are there."""
+
+
+class Pace:
+    def __init__(self, limits: RateLimits, usual: Quotas, organisations: Mapping[str, Quotas] | None = None, clock: Clock = lambda: datetime.now(UTC)) -> None:
+        self._limits = limits
+        self._clock = clock
+        self._usual = usual
+        self._organisations = organisations or {}
+
+    async def take(self, principal: Principal, kind: Kind, *, size_bytes: int = 0) -> Standings | None:
+        """Count one more of the kind, and its bytes. Raises RateLimited: then it must not go on.
+
+        The answer is where the caller stands now, as headers; it is asked for while the caller goes on. None: the kind is not limited.
+        """
+        quotas = self._of(principal)
+        await self._take(principal, kind, quotas.of(kind), 1)
+        await self._take(principal, Kind.BYTES, quotas.of(Kind.BYTES), size_bytes)
+        amount = quotas.of(kind)
+        return None if amount is None else asyncio.create_task(self._headers(principal, kind, amount))
+
+    async def more(self, principal: Principal, kind: Kind, count: int, *, size_bytes: int = 0) -> None:
+        """What only the body told: further sources, and bytes that no header had promised. Raises RateLimited."""
+        quotas = self._of(principal)
+        await self._take(principal, kind, quotas.of(kind), count)
+        await self._take(principal, Kind.BYTES, quotas.of(Kind.BYTES), size_bytes)
+
+    async def spend(self, principal: Principal, source: SourceId) -> None:
+        """Count the source as brought by the caller's token. Raises Forbidden when that has brought as many as it may."""
+        token = principal.token
+        if token is None or token.count is None:
+            return
+        seconds = max(1, ceil((token.expires - self._clock()).total_seconds()))
+        with suppress(Unavailable):
+            if not await self._limits.spend(token.id, source, most=token.count, seconds=seconds):
+                raise Forbidden("token_used_up", f"this upload token may bring {token.count} sources, and has", limit=token.count)
+
+    def _of(self, principal: Principal) -> Quotas:
+        return self._organisations.get(principal.organisation, self._usual)
+
+    async def _take(self, principal: Principal, kind: Kind, amount: int | None, cost: int) -> None:
+        if amount is None or cost <= 0:
+            return
+        with suppress(Unavailable):
+            if await self._limits.take(kind, principal.owner, amount, cost=cost):
+                return
+            standing = await self._limits.standing(kind, principal.owner, amount)
+            wait = SECONDS[kind] if cost > amount else standing.reset_seconds
+            raise RateLimited(
+                detail=f"{amount} {kind} in {SECONDS[kind]} seconds are what this user may have", retry_after_seconds=wait, quota=kind, limit=amount
+            )
+
+    async def _headers(self, principal: Principal, kind: Kind, amount: int) -> dict[str, str]:
+        """RateLimit and RateLimit-Policy (draft-ietf-httpapi-ratelimit-headers-10); nothing when Redis is away."""
+        try:
+            standing = await self._limits.standing(kind, principal.owner, amount)
+        except Unavailable:
+            return {}
+        return {
+            "RateLimit-Policy": f'"{kind}";q={amount};w={SECONDS[kind]}',
+            "RateLimit": f'"{kind}";r={standing.remaining};t={standing.reset_seconds}',
+        }
