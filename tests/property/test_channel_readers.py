@@ -80,7 +80,8 @@ class Client:
                 assert event["recovered"] is False
                 at, heights, is_first = _position(event["event-id"]) if "event-id" in event else None, {}, False
                 continue
-            if at is not None and not event.get("event-id", at.epoch).startswith(at.epoch):
+            before = at or self.model.before.get(event.get("event-id", ""))
+            if before is not None and not event.get("event-id", before.epoch).startswith(before.epoch):
                 heights.clear()  # Redis was restarted; how far the work was is in no message that has to last
             if event["event"] != "batch":
                 source, run = event["source-uuid"], event["run"]
