@@ -15,7 +15,7 @@ INSTALL_PLUGIN := $(BIN)/python -m pip install --quiet --disable-pip-version-che
 CORPUS := ../shared/corpus
 
 .DEFAULT_GOAL := help
-.PHONY: up test test-s3 check e2e chaos bench docs corpus pins clean help
+.PHONY: up test test-s3 check e2e chaos chaos-readers bench docs corpus pins clean help
 
 up: $(RUN) ## start everything on this machine (STORAGE=s3://name/prefix: keep documents in a bucket); Ctrl-C stops it
 	@$(if $(STORAGE),export HEADRACE_STORAGE_URL='$(STORAGE)';) exec $(BIN)/python -m devstack up
@@ -44,6 +44,10 @@ check: $(DEV) ## lint, format, types, floors, compose file and Dockerfile
 bench: $(DEV) ## measure what docs/performance.md says
 	@$(BIN)/python -m bench
 
+chaos-readers: $(DEV) ## 200 readers for a minute while all that serves them is killed, three times; with lost tails once (SEED=7: the first seed)
+	@$(BIN)/python -m tests.faults.readers --times 3 $(if $(SEED),--seed $(SEED))
+	@$(BIN)/python -m tests.faults.readers --lost-tails $(if $(SEED),--seed $(SEED))
+
 docs: $(DEV) ## write settings.md, openapi.json and asyncapi.json anew
 	@$(BIN)/python -m docs.generate
 
@@ -63,7 +67,7 @@ clean: ## remove what was made here: .venv and caches; the data in .headrace/ st
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # One .venv: dev.txt holds run.txt, so installing dev is good for both. A stamp is as new as the pins that were installed.
 .venv/bin/python:
