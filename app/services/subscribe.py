@@ -152,8 +152,9 @@ class Subscribe:
         if after.offset:
             await self._past(reader)
         else:  # what `channel.recovered` hands out: ends were shown then, and no stream has them
-            reader.told = Told()
-            reader.told.looks = True
+            reader.look()
+            if reader.told is not None:
+                reader.told.lost = True
 
     async def _past(self, reader: Reader) -> None:
         """Who goes on after an end was told that end."""

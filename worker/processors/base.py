@@ -1,4 +1,4 @@
-"""What a processor is written against: `headrace_plugin`, for those that come with Headrace as for those of others (ADR 15)."""
+"""What a processor is written against: `headrace_plugin`, for those that come with Headrace as for those of others (ADR 21)."""
 
 from __future__ import annotations
 
