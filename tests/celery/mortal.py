@@ -9,8 +9,10 @@ from pathlib import Path
 from worker.celery_app import app as app  # noqa: PLC0414 - this is what `celery -A` looks for
 from worker.pipeline import run
 from worker.pipeline.context import StageContext
+from worker.pipeline.stages.guard import Guard
+from worker.pipeline.stages.thumbnail import Thumbnail
 
-STAGES = ("fetch", "sniff", "checksum", "extract", "store")
+STAGES = ("fetch", "guard", "sniff", "checksum", "extract", "thumbnail", "store")
 STEPS = ("before the commit", "after the commit", "before the inbox record goes")
 
 _milestone, _progress, _commit, _remove = StageContext.milestone, StageContext.progress, run.commit, run.inbox.remove
@@ -32,8 +34,8 @@ def _milestone_and_die(context, message, stage=None):
     _die(context.record, str(stage))
 
 
-def _progress_and_die(context, stage, message, percent):
-    _progress(context, stage, message, percent)
+def _progress_and_die(context, stage, message, *counted):
+    _progress(context, stage, message, *counted)
     _die(context.record, str(stage))
 
 
@@ -49,6 +51,19 @@ def _die_and_remove(store, owner, record):
     _remove(store, owner, record)
 
 
+def _dies_in(silent):
+    """A stage that tells nothing."""
+    does = silent.run
+
+    def die_or_run(stage, context):
+        _die(context.record, str(stage.stage))
+        does(stage, context)
+
+    silent.run = die_or_run
+
+
+_dies_in(Guard)
+_dies_in(Thumbnail)
 StageContext.milestone = _milestone_and_die
 StageContext.progress = _progress_and_die
 run.commit = _commit_and_die

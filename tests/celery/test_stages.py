@@ -48,7 +48,7 @@ def test_a_death_in_the_middle(where: str, victim: str, celery_setup: CeleryTest
     assert result.text is not None
     assert producer.attempts(source, "claimed") == list(range(1, result.attempt + 1))
     producer.sweep()
-    assert sorted(producer.kept(source)) == sorted([f"{result.fence}/text.txt", "result.json"])
+    assert sorted(producer.kept(source)) == sorted(["result.json", *(f"{result.fence}/{name}" for name in ("text.txt", "pages.jsonl", "thumbnail.webp"))])
     assert producer.store.keys(f"{OBJECTS}{producer.owner}/") == [result.artifacts["original"].key]
     assert producer.ledger.running() == []
     for node in celery_setup.worker_cluster:

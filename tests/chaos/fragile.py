@@ -6,17 +6,17 @@ import os
 import signal
 
 from worker.celery_app import app as app  # noqa: PLC0414 - this is what `celery -A` looks for
-from worker.pipeline.stages import extract
+from worker.pipeline.stages.extract import Extract
 
 POISON = "poison.txt"
 
-_extract = extract.run
+_extract = Extract.run
 
 
-def _extract_or_die(context):
+def _extract_or_die(stage, context):
     if context.record.filename == POISON:
         os.kill(os.getpid(), signal.SIGKILL)
-    _extract(context)
+    _extract(stage, context)
 
 
-extract.run = _extract_or_die
+Extract.run = _extract_or_die
