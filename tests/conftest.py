@@ -4,11 +4,13 @@ import os
 import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack
+from functools import partial
 
 import pytest
 
 from app.adapters.redis.calls import Terms
 from devstack.ceph import Ceph, NotInstalled, RealS3
+from tests import redis_users
 from tests.ledgers import KINDS, MemoryFaces, RedisFaces
 from tests.servers import Valkey
 
@@ -17,6 +19,7 @@ from tests.servers import Valkey
 def valkey() -> Iterator[Valkey]:
     """One server for the whole session, nothing on disk. Tests share it: each stays under its own `redis_prefix`, and none may wipe or stop it."""
     with Valkey() as server:
+        redis_users.let_in(server, "test-*:")
         yield server
 
 
@@ -28,7 +31,10 @@ def redis_prefix() -> str:
 
 @pytest.fixture
 def open_ledger(redis_prefix, request):
-    """Opens a ledger of a kind (tests/ledgers.py) on the session's server, closed after the test. One test's ledgers share their Redis keys."""
+    """Opens a ledger of a kind (tests/ledgers.py) on the session's server, closed after the test. One test's ledgers share their Redis keys.
+
+    On Redis it may do no more than the users of deploy/redis-users.acl.
+    """
     with ExitStack() as opened:
 
         def make(kind: str, terms: Terms | None = None):
@@ -36,7 +42,8 @@ def open_ledger(redis_prefix, request):
                 return opened.enter_context(MemoryFaces(kind, terms or Terms()))
             server = request.getfixturevalue("valkey")
             raw = opened.enter_context(server.client())
-            return opened.enter_context(RedisFaces(kind, server.url, redis_prefix, terms or Terms(), raw))
+            url_of = partial(redis_users.url, server)
+            return opened.enter_context(RedisFaces(kind, server.url, redis_prefix, terms or Terms(), raw, url_of=url_of))
 
         yield make
 

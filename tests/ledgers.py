@@ -6,6 +6,7 @@ import asyncio
 import base64
 import inspect
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 
@@ -89,6 +90,24 @@ class LedgerFaces:
         self._runner.close()
 
 
+class _Workforce:
+    """The synchronous face: what only the reconciler asks goes over its connection, the rest over a worker's."""
+
+    _RECONCILES = frozenset(
+        {"accept", "forget", "due", "running", "requeue", "queueing", "wake", "unopened", "begin_scan", "end_scan", "is_whole", "lead", "ping"}
+    )
+
+    def __init__(self, worker: RedisLedger, reconciler: RedisLedger) -> None:
+        self._worker, self._reconciler = worker, reconciler
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._reconciler if name in self._RECONCILES else self._worker, name)
+
+    def close(self) -> None:
+        self._worker.close()
+        self._reconciler.close()
+
+
 class MemoryFaces(LedgerFaces):
     def __init__(self, kind: str, terms: Terms) -> None:
         self._ahead = timedelta()
@@ -115,11 +134,15 @@ class MemoryFaces(LedgerFaces):
 
 
 class RedisFaces(LedgerFaces):
-    """`raw` is a plain client, and `keys` are the names that the ledger uses."""
+    """`raw` is a plain client, and `keys` are the names that the ledger uses. `url_of` says where a user of deploy/redis-users.acl logs in."""
 
-    def __init__(self, kind: str, url: str, prefix: str, terms: Terms, raw: Redis, *, timeout_seconds: float = 10) -> None:
-        location, calls = RedisLocation(url, timeout_seconds), Calls(Keyspace(prefix), terms)
-        super().__init__(kind, RedisLedger(connect(location), calls), AsyncRedisLedger(Commands(location), calls), asyncio.Runner())
+    def __init__(
+        self, kind: str, url: str, prefix: str, terms: Terms, raw: Redis, *, timeout_seconds: float = 10, url_of: Callable[[str], str] | None = None
+    ) -> None:
+        calls = Calls(Keyspace(prefix), terms)
+        api, worker, reconciler = (RedisLocation(url_of(user) if url_of else url, timeout_seconds) for user in ("api", "worker", "reconciler"))
+        sync = _Workforce(RedisLedger(connect(worker), calls), RedisLedger(connect(reconciler), calls))
+        super().__init__(kind, sync, AsyncRedisLedger(Commands(api), calls), asyncio.Runner())
         self.raw, self.keys, self.terms = raw, calls.keys, terms
         self._bytes = Redis.from_url(url)
 

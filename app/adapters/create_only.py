@@ -6,19 +6,21 @@ import contextlib
 import secrets
 
 from app.domain.errors import HeadraceError, ObjectNotFound, StoreUnfit, Unavailable
+from app.domain.layout import PROBE
 from app.ports import ObjectStore
 
 
 def prove(store: ObjectStore) -> None:
     """Create one random key twice, read, list and delete it. Raises StoreUnfit, which says what did not hold."""
-    key = f"probe-{secrets.token_hex(12)}"
+    name = secrets.token_hex(12)
+    key = f"{PROBE}{name}"
     mine, other = secrets.token_bytes(16), secrets.token_bytes(16)
     try:
         # A False for a key that nobody else knows is our own write, whose answer was lost; the bytes below tell.
         store.create(key, mine)
         if store.create(key, other) or store.get(key) != mine:
             raise StoreUnfit(detail="the store has no create-only write: it let a second writer replace an object (If-None-Match: * was ignored)")
-        if store.names("", after=key[:-1], limit=1) != [key]:
+        if store.names(PROBE, after=name[:-1], limit=1) != [name]:
             raise StoreUnfit(detail="the store does not list what was just written")
         store.delete([key])
         if store.stat(key) is not None:

@@ -16,7 +16,7 @@ from typing import Any
 from app.adapters import pulse
 from app.adapters.redis.fleet import Process
 from app.domain.errors import HeadraceError, ObjectNotFound
-from app.domain.layout import DEPLOYMENT
+from app.domain.layout import DEPLOYMENT, PROBE
 from app.domain.version import VERSION
 from app.ports import ObjectStore
 
@@ -97,7 +97,7 @@ def storage(store: ObjectStore, deployment: str) -> Findings:
 
 def storage_clock(store: ObjectStore) -> float:
     """Seconds since 1970, as the store dates what it has just been given. Raises HeadraceError."""
-    key = f"probe-{secrets.token_hex(12)}"
+    key = f"{PROBE}{secrets.token_hex(12)}"
     try:
         store.put(key, b"")
         seen = store.stat(key)

@@ -10,6 +10,7 @@
     webhooks/<owner>~<source>~<run>~<target>     an end that somebody outside has yet to hear of; webhooks-dead/… is what we gave up
     headrace.json                                layout version and deployment
     sweep.json                                   where the daily sweep of what nobody needs is
+    probe/<random>                               written to try the store out, and removed at once
 
 `~` and `/` are outside the alphabet of ids (domain/ids.py), so every key reads back without doubt.
 """
@@ -28,6 +29,8 @@ CHANNELS = "channels/"
 DEAD = "dead/"
 WEBHOOKS = "webhooks/"
 WEBHOOKS_DEAD = "webhooks-dead/"
+PROBE = "probe/"
+"""What is written to try the store out, and removed at once."""
 
 
 def object_key(owner: OwnerId, upload: UploadId) -> str:

@@ -11,6 +11,7 @@ from app.adapters.redis.keys import Keyspace
 from app.adapters.redis.rate_limits import RedisRateLimits
 from app.domain.errors import Unavailable
 from app.domain.quota import Kind
+from tests import redis_users
 from tests.servers import Valkey
 
 pytestmark = pytest.mark.anyio
@@ -21,7 +22,7 @@ async def limits(request, anyio_backend, redis_prefix):
     if request.param == "memory":
         yield MemoryRateLimits()
         return
-    redis = Commands(RedisLocation(request.getfixturevalue("valkey").url))
+    redis = Commands(RedisLocation(redis_users.url(request.getfixturevalue("valkey"), "api")))
     yield RedisRateLimits(redis, Keyspace(redis_prefix))
     await redis.close()
 

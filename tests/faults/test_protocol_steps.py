@@ -39,6 +39,7 @@ from app.services.conclude import Conclude
 from app.services.offload import Offload
 from app.services.owed import Owed
 from app.services.runs import Runs
+from tests.s3_policy import Permitted
 from tests.servers import Valkey, eventually
 from worker.isolation.inline import Inline
 from worker.pipeline import run as pipeline
@@ -129,7 +130,9 @@ def house(tmp_path: Path) -> Iterator[House]:
         scratch.mkdir()
         store = FolderObjectStore(tmp_path / "store")
         announcer = Announcer(["s" * 32], timedelta(days=1), lambda: datetime.now(UTC))
-        yield House(Parts(store, ledger, NoFetcher(), announcer, scratch, 1 << 30, lease_seconds=30, outage_seconds=0, parser=Inline()), valkey)
+        yield House(
+            Parts(Permitted(store, "worker"), ledger, NoFetcher(), announcer, scratch, 1 << 30, lease_seconds=30, outage_seconds=0, parser=Inline()), valkey
+        )
         ledger.close()
         store.close()
 

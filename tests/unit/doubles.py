@@ -38,6 +38,7 @@ from app.services.sources import Sources
 from app.services.subscribe import Subscribe
 from app.services.synchronous import Synchronous
 from app.services.upload import Upload
+from tests.s3_policy import Permitted
 
 KEY = "key-of-acme"
 USER = "ada@example.com"
@@ -86,7 +87,7 @@ class Troubled:
     Transfers count too. `refuse_all` names methods that refuse every time.
     """
 
-    def __init__(self, store: MemoryObjectStore) -> None:
+    def __init__(self, store: Any) -> None:
         self.store = store
         self.calls: list[str] = []
         self.refuse_at = 0
@@ -217,7 +218,7 @@ class Feed:
 
 @dataclass
 class House:
-    """All services over memory. Use it in `async with`, which runs the hub."""
+    """All services over memory, with the API's rights to the store. Use it in `async with`, which runs the hub."""
 
     inner: MemoryObjectStore = field(default_factory=MemoryObjectStore)
     policy: UploadPolicy = field(default_factory=lambda: UploadPolicy(max_upload_bytes=20 * MIB))
@@ -226,7 +227,7 @@ class House:
     ledger: Ledger = field(default_factory=Ledger)
 
     def __post_init__(self) -> None:
-        self.store = Troubled(self.inner)
+        self.store = Troubled(Permitted(self.inner, "api"))
         self.offload = Offload(4)
         self.announcer = announcer()
         self.owed = Owed(self.ledger, pause_seconds=0)

@@ -13,7 +13,7 @@ from typing import Any
 from redis import Redis
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import NoPermissionError, RedisError, ResponseError
 from redis.retry import Retry
 
 from app.domain.errors import Unavailable
@@ -57,6 +57,7 @@ def unavailable() -> Iterator[None]:
     try:
         yield
     except (RedisError, OSError, RuntimeError) as error:  # uvloop says RuntimeError of a transport that was closed under redis-py
-        if type(error) is ResponseError:  # full, read-only and the like; or a fault in a script of ours, which must not look like an outage only
+        # Full and the like, or a right that its user lacks; or a fault in a script of ours, which must not look like an outage only.
+        if type(error) in {ResponseError, NoPermissionError}:
             log.error("Redis refused: %s", error)  # noqa: TRY400 - the text says it all
         raise Unavailable("redis_unavailable", f"Redis did not answer: {type(error).__name__}") from error

@@ -17,6 +17,7 @@ from app.domain.layout import marker_key, object_key, result_key
 from app.domain.results import RunResult
 from app.domain.source import InboxRecord
 from app.protocol import inbox
+from tests.s3_policy import Permitted
 from tests.unit.doubles import ADA, CHANNEL, a_record, a_success, announcer
 from worker.pipeline.run import Parts
 from worker.reconcile.sweep import Ages
@@ -35,7 +36,7 @@ class Fleet:
         self.ledger = MemoryLedger(self.memory)
 
     def parts(self, *, store: Any = None, ledger: Any = None) -> Parts:
-        return Parts(store or self.store, ledger or self.ledger, Any, announcer(), self.scratch, 1 << 30, lease_seconds=30)
+        return Parts(Permitted(store or self.store, "worker"), ledger or self.ledger, Any, announcer(), self.scratch, 1 << 30, lease_seconds=30)
 
     def put(self, key: str, *, age: timedelta = timedelta(), body: bytes = b"abc") -> str:
         """An object that was written so long ago."""

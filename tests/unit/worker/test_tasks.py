@@ -6,6 +6,7 @@ from app.adapters.memory import MemoryObjectStore
 from app.adapters.memory_ledger import MemoryLedger, MemoryState
 from app.domain.errors import Unavailable
 from app.domain.layout import inbox_key, result_key
+from tests.s3_policy import Permitted
 from tests.unit.doubles import ADA, SOURCE, a_record, a_success, announcer
 from worker import tasks
 from worker.pipeline.run import Parts
@@ -38,7 +39,7 @@ def ledger():
 def store(monkeypatch, ledger, tmp_path):
     made = MemoryObjectStore()
     ours = Parts(
-        store=made, ledger=ledger, fetcher=None, announcer=announcer(), scratch=tmp_path, max_upload_bytes=1000, lease_seconds=30
+        store=Permitted(made, "worker"), ledger=ledger, fetcher=None, announcer=announcer(), scratch=tmp_path, max_upload_bytes=1000, lease_seconds=30
     )  # fmt: skip
     monkeypatch.setattr(tasks, "parts", lambda _: ours)
     return made
