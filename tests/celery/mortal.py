@@ -6,12 +6,10 @@ import os
 import signal
 from pathlib import Path
 
+from tests.celery.places import STEPS
 from worker.celery_app import app as app  # noqa: PLC0414 - this is what `celery -A` looks for
 from worker.pipeline import run
 from worker.pipeline.context import StageContext
-
-STAGES = ("fetch", "sniff", "checksum", "extract", "store")
-STEPS = ("before the commit", "after the commit", "before the inbox record goes")
 
 _milestone, _progress, _commit, _remove = StageContext.milestone, StageContext.progress, run.commit, run.inbox.remove
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 import signal
 
+from tests.chaos.submission import POISON
 from worker.celery_app import app as app  # noqa: PLC0414 - this is what `celery -A` looks for
 from worker.pipeline.stages import extract
-
-POISON = "poison.txt"
 
 _extract = extract.run
 
