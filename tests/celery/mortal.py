@@ -25,13 +25,13 @@ def _die(of, where):
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def _milestone_and_die(context, message, stage=None):
-    _milestone(context, message, stage)
+def _milestone_and_die(context, message, stage=None, **more):
+    _milestone(context, message, stage, **more)
     _die(context.record, str(stage))
 
 
-def _progress_and_die(context, stage, message, percent):
-    _progress(context, stage, message, percent)
+def _progress_and_die(context, stage, *more, **named):
+    _progress(context, stage, *more, **named)
     _die(context.record, str(stage))
 
 
