@@ -9,10 +9,13 @@ BIN := .venv/bin
 RUN := .venv/.run
 DEV := .venv/.dev
 COMPILE := uv pip compile --universal --python-version 3.11 --generate-hashes --no-annotate --custom-compile-command 'make pins' --quiet pyproject.toml
+# What plug-ins are written against, from this tree: nothing is downloaded for it, its build tool is one of the pins.
+PLUGIN := clients/plugin
+INSTALL_PLUGIN := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-index --no-build-isolation --editable $(PLUGIN)
 CORPUS := ../shared/corpus
 
 .DEFAULT_GOAL := help
-.PHONY: up test test-s3 check e2e chaos bench docs corpus pins clean help
+.PHONY: up test test-s3 check e2e chaos chaos-readers bench docs corpus pins clean help
 
 up: $(RUN) ## start everything on this machine (STORAGE=s3://name/prefix: keep documents in a bucket); Ctrl-C stops it
 	@$(if $(STORAGE),export HEADRACE_STORAGE_URL='$(STORAGE)';) exec $(BIN)/python -m devstack up
@@ -41,6 +44,10 @@ check: $(DEV) ## lint, format, types, floors, compose file and Dockerfile
 bench: $(DEV) ## measure what docs/performance.md says
 	@$(BIN)/python -m bench
 
+chaos-readers: $(DEV) ## 200 readers for a minute while all that serves them is killed, three times; with lost tails once (SEED=7: the first seed)
+	@$(BIN)/python -m tests.faults.readers --times 3 $(if $(SEED),--seed $(SEED))
+	@$(BIN)/python -m tests.faults.readers --lost-tails $(if $(SEED),--seed $(SEED))
+
 docs: $(DEV) ## write settings.md, openapi.json and asyncapi.json anew
 	@$(BIN)/python -m docs.generate
 
@@ -48,7 +55,7 @@ corpus: $(RUN) ## check the running stack against the corpus of real documents, 
 	@if [ ! -f $(CORPUS)/MANIFEST.json ]; then echo 'make corpus: $(CORPUS) is absent, nothing to check'; exit 0; fi; \
 	set -- $$($(BIN)/python -c 'from app.cli.connection import connect; c = connect(None, None, None); print(c.url, c.key)' 2>/dev/null); \
 	if [ $$# -ne 2 ]; then echo 'make corpus: no stack runs here; start one with make up' >&2; exit 1; fi; \
-	$(BIN)/python $(CORPUS)/check.py $(CORPUS)/MANIFEST.json --http "$$1" --user corpus --key "$$2"
+	$(BIN)/python $(CORPUS)/check.py $(CORPUS)/MANIFEST.json --http "$$1" --user corpus --key "$$2" --strict
 
 pins: ## compile requirements/*.txt anew from pyproject.toml (needs uv)
 	@command -v uv >/dev/null || { echo 'make pins: uv is needed (pip install uv)' >&2; exit 1; }
@@ -60,7 +67,7 @@ clean: ## remove what was made here: .venv and caches; the data in .headrace/ st
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # One .venv: dev.txt holds run.txt, so installing dev is good for both. A stamp is as new as the pins that were installed.
 .venv/bin/python:
@@ -69,12 +76,14 @@ help: ## this list
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo 'make: $(PYTHON) has no venv; on Debian and Ubuntu: apt install python3-venv' >&2; exit 1; }
 	@$(PYTHON) -m venv .venv
 
-$(RUN): requirements/run.txt | .venv/bin/python
+$(RUN): requirements/run.txt $(PLUGIN)/pyproject.toml | .venv/bin/python
 	@echo 'installing (once) …'
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary :all: --require-hashes -r requirements/run.txt
+	@$(INSTALL_PLUGIN)
 	@touch $@
 
-$(DEV): requirements/dev.txt | .venv/bin/python
+$(DEV): requirements/dev.txt $(PLUGIN)/pyproject.toml | .venv/bin/python
 	@echo 'installing the tools of development (once) …'
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary :all: --require-hashes -r requirements/dev.txt
+	@$(INSTALL_PLUGIN)
 	@touch $@ $(RUN)

@@ -54,11 +54,13 @@ class Settings(BaseModel):
         description="What opens a socket without an API key. `auto`: a random UUID's bare name, else the token of ws-address. "
         "`required`: a ticket, once, within 60 s. `off`: every bare name.",
     )
-    sockets_per_channel: int = Field(16, ge=1, description="Sockets that may be open on one channel, in one API process.")
-    sockets_per_owner: int = Field(100, ge=1, description="Sockets that may be open of one owner, in one API process.")
-    sockets_per_process: int = Field(20_000, ge=1, description="Sockets that one API process serves.")
+    sockets_per_channel: int = Field(16, ge=1, description="Sockets and event streams that may be open on one channel, in one API process.")
+    sockets_per_owner: int = Field(100, ge=1, description="Sockets and event streams that may be open of one owner, in one API process.")
+    sockets_per_process: int = Field(20_000, ge=1, description="Sockets and event streams that one API process serves.")
     park_sockets: bool = Field(True, description="Where it can be (Linux, TLS ended before us), an idle socket costs a descriptor and no transport.")
-    drain_seconds: float = Field(5, ge=0, le=60, description="A process that is told to stop closes its sockets spread over so long; few ones at once.")
+    drain_seconds: float = Field(
+        5, ge=0, le=60, description="A process that is told to stop closes its sockets and event streams spread over so long; few ones at once."
+    )
     redis_url: SecretStr = Field(SecretStr("redis://127.0.0.1:6379/0"), description="The one Redis: broker, ledger and events.")
     redis_prefix: str = Field("headrace:", min_length=1, description="Begins every key, Celery key and pub/sub name.")
     redis_timeout_seconds: float = Field(1.0, gt=0, le=60, description="How long the API waits for Redis before it does without.")
@@ -104,6 +106,8 @@ class Settings(BaseModel):
     body_stall_seconds: float = Field(60, gt=0, description="A body of which nothing comes for so long is given up.")
     store_threads: int = Field(32, ge=2, le=512, description="Store calls that one API process makes at once.")
     stop_seconds: int = Field(25, ge=1, description="How long an API process that is told to stop lets running requests end.")
+    ocr_pages: int = Field(20, ge=0, description="Pages and pictures of a document whose text is recognised, where the worker has tesseract. 0: none.")
+    accept_types: Names = Field(["*"], description="Media types that are processed (by the bytes; `image/*` is a pattern); others end as `unsupported_type`.")
     sync_timeout_seconds: float = Field(50, gt=0, description="How long the synchronous calls wait for the processing.")
     import_allow_nets: Names = Field([], description="Networks that URL import may reach beside the public ones.")
     import_ports: Ports = Field([80, 443], description="Ports that URL import may reach.")
@@ -122,6 +126,21 @@ class Settings(BaseModel):
     task_timeout_seconds: int = Field(
         300, ge=5, description="A run that works for so long is given back, or ends as `timeout` when a processor is at it or it was given back too often."
     )
+    clamd_url: str | None = Field(None, description="`tcp://host:3310` or `unix:///path`: every document is scanned by clamd. Away: nothing is processed.")
+    clamd_timeout_seconds: float = Field(150, gt=0, description="How long one scan may take. More than clamd's MaxScanTime.")
+    processors_file: Path | None = Field(None, description="Processors that are commands or HTTP endpoints (docs/plugins.md).")
+    reading_memory_bytes: int = Field(1024**3, ge=128 * 1024**2, description="Address space of the process that reads one document.")
+    reading_cpu_seconds: int = Field(30, ge=1, le=3600, description="CPU time that it may take.")
+    reading_wall_seconds: float = Field(60, gt=0, le=3600, description="How long it may take. Keep it below HEADRACE_TASK_TIMEOUT_SECONDS.")
+    reading_file_bytes: int = Field(256 * 1024**2, ge=1024**2, description="The largest file that it may write.")
+    reading_characters: int = Field(5 * 1024**2, ge=1, description="Text beyond is left out (warning `truncated`).")
+    reading_pages: int = Field(5000, ge=1, description="Pages beyond are counted, not read (warning `truncated`).")
+    reading_pixels: int = Field(50_000_000, ge=1, description="A picture of more is kept, not read (warning `not_read`); a small file of more is a `bomb`.")
+    reading_frames: int = Field(500, ge=1, description="Frames of a picture that are counted.")
+    thumbnail_pixels: int = Field(320, ge=16, le=4096, description="The longer side of a thumbnail.")
+    archive_entries: int = Field(10_000, ge=1, description="A ZIP (office file, EPUB) of more members is kept, not read.")
+    archive_bytes: int = Field(512 * 1024**2, ge=1, description="One that unpacks to more is kept, not read.")
+    unpack_ratio: int = Field(100, ge=2, description="What says that it unpacks to so many times its size, and to more than 10 MiB, is a `bomb`.")
     outage_seconds: float = Field(120, ge=0, description="How long a worker waits for storage or Redis that is away, before it gives its run back.")
     webhook_seconds: float = Field(5, gt=0, description="How often the reconciler looks whom outside it has to tell of an end.")
     deliver_seconds: float = Field(10, gt=0, description="How long an end may wait for those who are to hear of it before the channel.")

@@ -215,3 +215,25 @@ def _chunk(kind: bytes, body: bytes) -> bytes:
 def _ole_entry(name: str, kind: int) -> bytes:
     encoded = name.encode("utf-16-le") + b"\0\0"
     return encoded.ljust(64, b"\0") + struct.pack("<HBB3I", len(encoded), kind, 1, 0xFFFFFFFF, 0xFFFFFFFF, 0xFFFFFFFF).ljust(64, b"\0")
+
+
+def flate_bomb_pdf(size: int = 1 << 30) -> bytes:
+    """A page whose content is one deflated stream of so many bytes: a thousandth of that."""
+    packer = zlib.compressobj(9)
+    packed = b"".join(packer.compress(b"0 0 m\n" * (1 << 17)) for _ in range(size // (6 << 17))) + packer.flush()
+    objects = [
+        b"<< /Type /Catalog /Pages 2 0 R >>", b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
+        b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 9 9] /Contents 4 0 R >>",
+        b"<< /Filter /FlateDecode /Length %d >>\nstream\n" % len(packed) + packed + b"\nendstream",
+    ]  # fmt: skip
+    body = b"%PDF-1.7\n" + b"".join(b"%d 0 obj\n%s\nendobj\n" % (number, content) for number, content in enumerate(objects, 1))
+    return body + b"trailer\n<< /Root 1 0 R /Size 5 >>\n%%EOF\n"
+
+
+def png_bomb(side: int = 30_000) -> bytes:
+    """A picture of side x side pixels, all black, in some hundred kilobytes."""
+    packer = zlib.compressobj(9)
+    row = bytes(1 + (side + 7) // 8)
+    rows = b"".join(packer.compress(row) for _ in range(side)) + packer.flush()
+    header = struct.pack(">IIBBBBB", side, side, 1, 0, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header) + _chunk(b"IDAT", rows) + _chunk(b"IEND", b"")

@@ -34,7 +34,7 @@ def _freeze(**_: object) -> None:
 
 @worker_process_init.connect
 def _warm(**_: object) -> None:
-    parts(tasks.TIMEOUTS)
+    parts(tasks.TIMEOUTS).parser.warm()
 
 
 @worker_ready.connect

@@ -8,6 +8,7 @@ import threading
 from pathlib import Path
 
 from app import wiring
+from app.adapters.clamd import Clamd
 from app.adapters.http_fetch import GuardedFetcher
 from app.adapters.http_guard import FetchPolicy
 from app.adapters.http_post import HttpWebhookSender
@@ -19,9 +20,13 @@ from app.protocol.deliver import Deliver
 from app.protocol.deployment import claim_store
 from app.protocol.outbox import Targets
 from app.settings import Settings, SettingsError, load
+from headrace_plugin import Limits
 from worker.courier import BeforeClient, Courier
+from worker.guards.limits import Unpacked
+from worker.isolation.parser_host import ParserHost
 from worker.pipeline import scratch
-from worker.pipeline.run import Parts
+from worker.pipeline.run import STAGES, Parts, scanned
+from worker.processors import named
 
 _REDIS_SECONDS = 5.0
 """A worker may wait longer for Redis than the API: nobody waits for it."""
@@ -51,10 +56,49 @@ def make(settings: Settings, *, timeouts: tuple[type[BaseException], ...] = ()) 
         scratch=place,
         max_upload_bytes=min(settings.max_upload_bytes, settings.scratch_bytes or settings.max_upload_bytes),
         lease_seconds=settings.lease_seconds,
+        accept_types=tuple(settings.accept_types),
+        stages=STAGES if settings.clamd_url is None else scanned(_clamd(settings.clamd_url, settings.clamd_timeout_seconds)),
+        parser=ParserHost(_named(settings)),
+        limits=_limits(settings),
+        unpacked=Unpacked(
+            ratio=settings.unpack_ratio, archive_entries=settings.archive_entries, archive_bytes=settings.archive_bytes, pixels=settings.reading_pixels
+        ),
         outage_seconds=settings.outage_seconds,
         deliver=Deliver((BeforeClient(tells),) if heard_before else (), seconds=settings.deliver_seconds),
         targets=Targets(tells.webhooks),
         timeouts=timeouts,
+    )
+
+
+def _clamd(url: str, timeout_seconds: float) -> Clamd:
+    try:
+        return Clamd(url, timeout_seconds=timeout_seconds)
+    except ValueError as error:
+        raise SettingsError(f"HEADRACE_CLAMD_URL: {error}") from error
+
+
+def _named(settings: Settings) -> Path | None:
+    """The file, looked through here, so that a worker with a wrong one does not start."""
+    if settings.processors_file is not None:
+        try:
+            named.read(settings.processors_file)
+        except ValueError as error:
+            raise SettingsError(f"HEADRACE_PROCESSORS_FILE: {error}") from error
+    return settings.processors_file
+
+
+def _limits(settings: Settings) -> Limits:
+    return Limits(
+        memory_bytes=settings.reading_memory_bytes,
+        cpu_seconds=settings.reading_cpu_seconds,
+        wall_seconds=settings.reading_wall_seconds,
+        file_bytes=settings.reading_file_bytes,
+        text_characters=settings.reading_characters,
+        pages=settings.reading_pages,
+        pixels=settings.reading_pixels,
+        frames=settings.reading_frames,
+        thumbnail_pixels=settings.thumbnail_pixels,
+        ocr_pages=settings.ocr_pages,
     )
 
 

@@ -1,42 +1,69 @@
-"""Signed links (`/d/…`): to a fresh presigned URL of the store, or the bytes themselves."""
+"""What came of a source, as bytes: by signed links (`/d/…`), and by name for its owner (`…/sources/<id>/text`)."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
+from typing import Any, Final
 
-from fastapi import APIRouter, Response
-from fastapi.responses import FileResponse, RedirectResponse, StreamingResponse
+from fastapi import APIRouter, Request, Response
 
-from app.api.deps import TheServices
+from app.api import stored
+from app.api.deps import Reader, Services, TheServices
+from app.api.openapi import PROBLEMS
 from app.domain.errors import NotFound
-from app.domain.filename import attachment
+from app.domain.events import Outcome
+from app.domain.ids import source_id
 from app.domain.links import verify
+from app.domain.results import RunResult
+from app.domain.source import State
 
-_PRESIGNED_SECONDS = 300
-
-# A stored document is a stranger's: never shown as a page of ours, never guessed at, never run.
-_SAFE = {"X-Content-Type-Options": "nosniff", "Content-Security-Policy": "sandbox; default-src 'none'", "Cache-Control": "private, no-store"}
+NAMES: Final = {
+    "original": "The bytes as they came.",
+    "text": "Its text, UTF-8; a form feed between pages.",
+    "markdown": "Its text as Markdown, where its structure is known.",
+    "pages": "Its text by page, as JSON lines.",
+    "thumbnail": "A picture of it, as WebP.",
+}
 
 router = APIRouter(tags=["downloads"])
+of_source = APIRouter(tags=["sources"], responses={status: PROBLEMS[status] for status in (401, 403, 404, 503) if status in PROBLEMS})
+"""To be served below each prefix of the sources."""
 
 
 @router.get("/d/{token}", response_class=Response)
-async def download(token: str, services: TheServices) -> Response:
+async def download(token: str, request: Request, services: TheServices) -> Response:
     """What a link in an event or answer leads to. 410 when it has expired: the problem names the source to ask for a new one."""
     target = verify(services.secrets, token, datetime.now(UTC))
-    result = await services.sources.artifact(target.owner, target.source, target.run)
-    artifact = result.artifacts.get(target.artifact)
+    return await _artifact(request, services, await services.sources.artifact(target.owner, target.source, target.run), target.artifact)
+
+
+@of_source.get("/{source}/result", response_model=Outcome)
+async def result(source: str, reader: Reader, services: TheServices) -> Response:
+    """What the latest run that ended came to, with all of its outline; 404 when it failed. The links in it are new."""
+    found = await services.sources.latest(reader.owner, source_id(source, "id"))
+    if found.state is not State.SUCCEEDED:
+        raise NotFound(detail="the run ended without a result")
+    outcome = services.sources.announcer.outcome(reader.owner, found, outline_lines=None)
+    return Response(outcome.to_json(), media_type="application/json", headers={"Cache-Control": "private, no-store"})
+
+
+def _by_name(name: str) -> Callable[..., Coroutine[Any, Any, Response]]:
+    async def of(source: str, request: Request, reader: Reader, services: TheServices) -> Response:
+        return await _artifact(request, services, await services.sources.latest(reader.owner, source_id(source, "id")), name)
+
+    return of
+
+
+for _name, _what in NAMES.items():
+    of_source.add_api_route(
+        f"/{{source}}/{_name}", _by_name(_name), name=_name, response_class=Response,
+        description=f"{_what} Of the latest run that ended: a redirect, or the bytes, also in ranges, never to be shown as a page. 404 when there is none.",
+    )  # fmt: skip
+
+
+async def _artifact(request: Request, services: Services, found: RunResult, name: str) -> Response:
+    artifact = found.artifacts.get(name)
     if artifact is None:
         raise NotFound(detail="no such artifact")
-    if not services.proxy_downloads:
-        url = await services.offload(services.store.link, artifact.key, filename=artifact.filename, media_type=artifact.media_type, seconds=_PRESIGNED_SECONDS)
-        if url is not None:
-            return RedirectResponse(url, status_code=302, headers={"Cache-Control": "private, no-store"})
-    headers = _SAFE | {"Content-Disposition": attachment(artifact.filename)}
-    path = await services.offload(services.store.path, artifact.key)
-    if path is not None:
-        return FileResponse(path, media_type=artifact.media_type, headers=headers)
-    stat = await services.offload(services.store.stat, artifact.key)
-    if stat is None:
-        raise NotFound(detail="the artifact is gone")
-    return StreamingResponse(services.store.read(artifact.key), media_type=artifact.media_type, headers=headers | {"Content-Length": str(stat.size)})
+    return await stored.answer(request, services, artifact)

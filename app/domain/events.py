@@ -61,6 +61,9 @@ class SourceProgress(_Event):
     stage: str
     progress: int = Field(ge=0, le=100, description="percent of the whole run")
     stage_progress: int = Field(ge=0, le=100, description="percent of the stage")
+    done: int | None = Field(default=None, ge=0, description="how many of `total` are done")
+    total: int | None = Field(default=None, ge=0, description="in `unit`")
+    unit: str | None = Field(default=None, description="`bytes`, `pages`, …")
 
 
 class SourceReceiving(Wire):
@@ -89,6 +92,23 @@ class ResultText(Wire):
     truncated: bool = False
     preview: str = Field(default="", description="the first 2,000 characters")
     url: str | None = None
+    pages_url: str | None = Field(default=None, description="the same by page, as JSON lines: `page` (from 1), `text`, perhaps `label`")
+    markdown_url: str | None = Field(default=None, description="the same as Markdown, for documents whose structure is known")
+
+
+class ResultThumbnail(Wire):
+    """A small picture of the document: its first page, or the image itself."""
+
+    url: str
+    width: int
+    height: int
+    media_type: Literal["image/webp"] = Field(default="image/webp", serialization_alias="media_type")
+
+
+class ResultHeading(Wire):
+    title: str
+    level: int = Field(description="from 1")
+    page: int | None = Field(default=None, description="from 1")
 
 
 class Outcome(Wire):
@@ -100,10 +120,19 @@ class Outcome(Wire):
     size: int = Field(description="bytes")
     media_type: str | None = Field(default=None, serialization_alias="media_type")
     sha256: str | None = None
-    pages: int | None = None
+    pages: int | None = Field(default=None, description="pages, slides or sheets")
+    width: int | None = Field(default=None, description="pixels")
+    height: int | None = Field(default=None, description="pixels")
+    frames: int | None = None
+    duration_seconds: float | None = Field(default=None, serialization_alias="duration_s", description="of sound and film")
     encoding: str | None = None
-    document: dict[str, str] | None = None
+    language: str | None = None
+    document: dict[str, str] | None = Field(default=None, description="title, author, …: what the document says of itself")
+    outline: list[ResultHeading] | None = Field(default=None, description="the first 100 headings; all of them are in the result")
+    details: dict[str, Any] | None = Field(default=None, description="what else the processor found")
     text: ResultText | None = None
+    thumbnail: ResultThumbnail | None = None
+    processor: str | None = None
     warnings: list[dict[str, str]] = Field(default_factory=list)
     metadata: dict[str, Any] | None = None
 

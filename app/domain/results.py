@@ -38,6 +38,22 @@ class Warned(Stored):
     message: str = ""
 
 
+class Heading(Stored):
+    """One line of a document's outline."""
+
+    title: str
+    level: int
+    """From 1."""
+    page: int | None = None
+
+
+class Size(Stored):
+    """Pixels."""
+
+    width: int
+    height: int
+
+
 class Moment(Stored):
     """One line of a source's timeline."""
 
@@ -64,12 +80,23 @@ class RunResult(Stored):
     declared_media_type: str | None = None
     sha256: str | None = None
     pages: int | None = None
+    width: int | None = None
+    height: int | None = None
+    frames: int | None = None
+    duration_seconds: float | None = None
     encoding: str | None = None
+    language: str | None = None
     document: dict[str, str] = Field(default_factory=dict)
     """Title, author, … as the document itself says."""
+    outline: list[Heading] = Field(default_factory=list)
+    details: dict[str, Any] = Field(default_factory=dict)
+    """What else the processor found."""
     text: Text | None = None
+    thumbnail: Size | None = None
+    """Of the artifact `thumbnail`."""
     warnings: list[Warned] = Field(default_factory=list)
     processor: str | None = None
+    processor_version: str | None = None
     timings_ms: dict[str, float] = Field(default_factory=dict)
     artifacts: dict[str, Artifact] = Field(default_factory=dict)
     tags: list[dict[str, Any]] = Field(default_factory=list)
@@ -95,11 +122,11 @@ class RunResult(Stored):
 def failed(owner: OwnerId, record: InboxRecord, code: str, *, fence: Fence, attempt: int = 0, spent: bool = False) -> RunResult:
     """The result of a run that ended without success. `code` is a key of FAILURES.
 
-    Uploaded bytes stay named, so that they can be tried again, and go with the source.
+    Uploaded bytes stay named, so that they can be tried again, and go with the source; infected ones go at once.
     """
     state = State.CANCELLED if code == "cancelled" else State.FAILED
     artifacts = {}
-    if record.url is None:
+    if record.url is None and code != "infected":
         key = object_key(owner, record.upload)
         artifacts["original"] = Artifact(key=key, size=record.size or 0, media_type="application/octet-stream", filename=record.filename)
     return RunResult(**carried(record), fence=fence, attempt=attempt, state=state, code=code, retryable=FAILURES[code][1], spent=spent, artifacts=artifacts)

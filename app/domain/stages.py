@@ -7,15 +7,20 @@ from enum import StrEnum
 
 class Stage(StrEnum):
     FETCH = "fetch"
+    GUARD = "guard"
     SNIFF = "sniff"
+    SCAN = "scan"
     CHECKSUM = "checksum"
     EXTRACT = "extract"
+    THUMBNAIL = "thumbnail"
     STORE = "store"
 
 
 # Percent of the whole run that is done when the stage begins. Measured shares would differ by document; what clients
 # need is a bar that moves and never goes back.
-BEGINS_AT: dict[Stage, int] = {Stage.FETCH: 0, Stage.SNIFF: 40, Stage.CHECKSUM: 45, Stage.EXTRACT: 55, Stage.STORE: 90}
+BEGINS_AT: dict[Stage, int] = {
+    Stage.FETCH: 0, Stage.GUARD: 36, Stage.SNIFF: 38, Stage.SCAN: 40, Stage.CHECKSUM: 45, Stage.EXTRACT: 55, Stage.THUMBNAIL: 86, Stage.STORE: 90,
+}  # fmt: skip
 _ENDS_AT = dict(zip(BEGINS_AT, [*list(BEGINS_AT.values())[1:], 100], strict=True))
 
 

@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from app.domain.errors import FAILURES
-from app.domain.events import Outcome, ResultText, SourceFailed, SourceSucceeded
+from app.domain.events import Outcome, ResultHeading, ResultText, ResultThumbnail, SourceFailed, SourceSucceeded
 from app.domain.ids import OwnerId
 from app.domain.links import Target, sign
 from app.domain.results import RunResult
 from app.domain.source import InboxRecord, State
 from app.ports import Clock
+
+OUTLINE_LINES = 100
+"""What an event tells of an outline: a message is for everybody who listens, so it stays small."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +43,9 @@ class Announcer:
         """The end of a run whose source was deleted; there is no result to make it from."""
         return self._failed(record, "cancelled", attempt=0, at=self.clock())
 
-    def outcome(self, owner: OwnerId, result: RunResult) -> Outcome:
-        """What the success event and the synchronous answers say of a result."""
-        text = result.text
+    def outcome(self, owner: OwnerId, result: RunResult, *, outline_lines: int | None = OUTLINE_LINES) -> Outcome:
+        """What the success event and the synchronous answers say of a result. `outline_lines` None: all of the outline."""
+        thumbnail = result.thumbnail
         return Outcome(
             source_id=result.source_uuid,
             filename=result.filename,
@@ -51,13 +54,30 @@ class Announcer:
             media_type=result.media_type,
             sha256=result.sha256,
             pages=result.pages,
+            width=result.width,
+            height=result.height,
+            frames=result.frames,
+            duration_seconds=result.duration_seconds,
             encoding=result.encoding,
+            language=result.language,
             document=result.document or None,
-            text=text
-            and ResultText(characters=text.characters, words=text.words, truncated=text.truncated, preview=text.preview, url=self.link(owner, result, "text")),
+            outline=[ResultHeading(title=each.title, level=each.level, page=each.page) for each in result.outline[:outline_lines]] or None,
+            details=result.details or None,
+            text=self._text(owner, result),
+            thumbnail=thumbnail and ResultThumbnail(url=self.link(owner, result, "thumbnail"), width=thumbnail.width, height=thumbnail.height),
+            processor=result.processor,
             warnings=[{"code": w.code, "message": w.message} for w in result.warnings],
             metadata=result.metadata or None,
         )
+
+    def _text(self, owner: OwnerId, result: RunResult) -> ResultText | None:
+        text = result.text
+        if text is None:
+            return None
+        links = {f"{name}_url": self.link(owner, result, name) for name in ("pages", "markdown") if name in result.artifacts}
+        return ResultText(
+            characters=text.characters, words=text.words, truncated=text.truncated, preview=text.preview, url=self.link(owner, result, "text"), **links
+        )  # fmt: skip
 
     @staticmethod
     def _failed(of: RunResult | InboxRecord, code: str, *, attempt: int, at: datetime) -> SourceFailed:

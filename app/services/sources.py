@@ -108,6 +108,13 @@ class Sources:
             raise NotFound(detail="the source was deleted")
         return found
 
+    async def latest(self, owner: OwnerId, source: SourceId) -> RunResult:
+        """The result of the latest run that ended; while another is at work, still that. Raises NotFound."""
+        _, past = await self.offload(self._look, owner, source)
+        if past.deleted or past.result is None:
+            raise NotFound(detail="no such source, or no run of it has ended")
+        return past.result
+
     def _look(self, owner: OwnerId, source: SourceId) -> tuple[InboxRecord | None, Outcome]:
         return inbox.read(self.store, owner, source), outcome(self.store, owner, source)
 

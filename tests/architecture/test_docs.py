@@ -138,7 +138,7 @@ def test_examples_fit_their_schema(example: dict[str, Any]) -> None:
 # ------------------------------------------------------------------------------------------------ errors
 
 
-TREES = [ast.parse(path.read_text()) for folder in ("app", "worker") for path in sorted((ROOT / folder).rglob("*.py"))]
+TREES = [ast.parse(path.read_text()) for folder in ("app", "worker", "clients/plugin/src") for path in sorted((ROOT / folder).rglob("*.py"))]
 
 
 def error_classes() -> dict[str, ast.ClassDef]:
@@ -197,6 +197,10 @@ def test_every_failure_is_told_with_its_text_and_whether_to_retry() -> None:
 
 def test_every_warning_has_its_row() -> None:
     warned = {value for name, call in calls() if name == "Warned" for keyword in call.keywords if keyword.arg == "code" for value in strings(keyword.value)}
+    for tree in TREES:
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "warn" and node.args:
+                warned |= strings(node.args[0])
     assert codes_in("Warnings", 0) == warned
 
 
@@ -209,7 +213,7 @@ ON_THE_WAY = ("app.api.", "app.services.", "app.protocol.", "app.adapters.redis.
 
 @each_page
 def test_files_that_a_page_names_exist(page: Path) -> None:
-    of_a_user = {"result.json", "headrace.json", "sweep.json", "docker-compose.override.yml"}
+    of_a_user = {"result.json", "document.md", "headrace.json", "sweep.json", "docker-compose.override.yml"}
     missing = {name for name in FILES.findall(page.read_text()) if not any((at / name).exists() for at in (ROOT, page.parent))}
     assert missing - of_a_user == set()
 

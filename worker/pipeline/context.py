@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -14,9 +15,12 @@ from app.domain.results import Artifact, Warned
 from app.domain.source import InboxRecord
 from app.domain.stages import BEGINS_AT, Stage, overall
 from app.ports import Fetcher, ObjectStore
+from headrace_plugin import Limits, Thumbnail
+from worker.guards.limits import Unpacked
+from worker.isolation.answer import Answer
+from worker.isolation.parser import Parser, Request
 from worker.pipeline.lease import Heartbeat
 from worker.pipeline.story import Story
-from worker.processors.base import Extracted
 
 _PROGRESS_SECONDS = 0.25
 """Progress is told four times a second at the most."""
@@ -32,9 +36,12 @@ class Findings:
     filename: str = ""
     size: int = 0
     media_type: str = "application/octet-stream"
+    is_unread: bool = False
+    """Too large to be read; it is stored all the same."""
     sha256: str = ""
-    extracted: Extracted = field(default_factory=Extracted)
-    processor: str | None = None
+    answer: Answer = field(default_factory=Answer)
+    """What was read out of it."""
+    thumbnail: Thumbnail | None = None
     artifacts: dict[str, Artifact] = field(default_factory=dict)
     warnings: list[Warned] = field(default_factory=list)
 
@@ -51,7 +58,8 @@ class StageContext:
 
     def __init__(
         self, *, owner: OwnerId, record: InboxRecord, fence: Fence, attempt: int, progress: int, store: ObjectStore, story: Story,
-        fetcher: Fetcher, scratch: Path, max_bytes: int, heartbeat: Heartbeat,
+        fetcher: Fetcher, parser: Parser, limits: Limits, unpacked: Unpacked, scratch: Path, max_bytes: int, heartbeat: Heartbeat,
+        accept_types: Sequence[str] = ("*",),
     ) -> None:  # fmt: skip
         self.owner = owner
         self.record = record
@@ -59,7 +67,15 @@ class StageContext:
         self.attempt = attempt
         self.store = store
         self.fetcher = fetcher
+        self.parser = parser
+        self.limits = limits
+        self.unpacked = unpacked
+        self.accept_types = accept_types
+        """Patterns of the media types that are taken."""
         self.scratch = scratch
+        self.made = scratch / "made"
+        """What the reading wrote."""
+        self.made.mkdir()
         self.max_bytes = max_bytes
         self.found = Findings(filename=record.filename, size=record.size or 0, object_key=object_key(owner, record.upload))
         self.timings_ms: dict[str, float] = {}
@@ -88,19 +104,26 @@ class StageContext:
         """Say so: the bar stands, and it is not the document's fault."""
         self.milestone("Storage is away, trying again", self.stage, waiting_for="storage")
 
-    def progress(self, stage: Stage, message: str, percent: int) -> None:
-        """Tell whoever listens that so many percent of the stage are done. Cheap to call often."""
+    def request(self) -> Request:
+        """What is asked of the parser."""
+        found = self.found
+        return Request(found.file, found.media_type, self.made, filename=found.filename, limits=self.limits, options=self.record.options)
+
+    def progress(self, stage: Stage, message: str, done: int, total: int = 100, unit: str = "percent") -> None:
+        """Tell whoever listens that so much of the stage is done. Cheap to call often."""
         self.check()
         now = time.monotonic()
         if now - self._told_at < _PROGRESS_SECONDS:
             return
         self._told_at = now
+        percent = max(0, min(100, done * 100 // total)) if total > 0 else 0
         whole = overall(stage, percent)
         if whole < self._least:
             return  # an attempt before this one came further; readers were told
         self._least = whole
+        counted = {} if unit == "percent" else {"done": done, "total": total, "unit": unit}
         event = SourceProgress(
             source_uuid=self.record.source_uuid, run=self.record.run, message=message, type=self.record.kind, attempt=self.attempt, stage=stage,
-            progress=whole, stage_progress=max(0, min(100, percent)),
+            progress=whole, stage_progress=percent, **counted,
         )  # fmt: skip
         self._story.progress(event)

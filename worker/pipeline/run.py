@@ -3,7 +3,7 @@
     inbox record      nothing there: it was announced and is over
     ended already?    then only the announcement is missing
     claim             a lease, a fence, an attempt; busy or over: leave it
-    stages            fetch → sniff → checksum → extract → store; each tells the channel
+    stages            fetch → guard → sniff → scan → checksum → extract → thumbnail → store; each tells the channel
     COMMIT            result.json, create-only: the first one wins, for ever
     deliver           to whoever must have heard of it before the client
     FINISH            the terminal event, from the committed result
@@ -21,36 +21,51 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from app.domain.errors import ProcessingFailed, Unavailable
 from app.domain.ids import Fence, OwnerId, SourceId, new_fence
-from app.domain.layout import dead_key
+from app.domain.layout import dead_key, object_key
 from app.domain.lease import is_provably_dead, this_worker
-from app.domain.results import PREVIEW_CHARACTERS, Moment, RunResult, Text, acceptance, carried, failed
+from app.domain.results import Heading, Moment, RunResult, Size, acceptance, carried, failed
 from app.domain.source import InboxRecord, State
 from app.domain.stages import Stage
-from app.ports import Claim, Fetcher, Ledger, ObjectStore
+from app.ports import Claim, Fetcher, Ledger, ObjectStore, Scanner
 from app.protocol import erase, inbox, outbox
 from app.protocol.announce import Announcer
 from app.protocol.commit import commit, discard
 from app.protocol.deliver import Deliver
 from app.protocol.outbox import Targets
 from app.protocol.outcome import outcome
+from headrace_plugin import Limits
+from worker.guards.limits import Unpacked
+from worker.isolation.parser import Parser
+from worker.isolation.parser_host import ParserHost
 from worker.pipeline import disk, scratch
 from worker.pipeline.context import StageContext
 from worker.pipeline.lease import Heartbeat, LeaseLost
 from worker.pipeline.patience import Patience, PatientStore
-from worker.pipeline.stages import checksum, extract, fetch, sniff
-from worker.pipeline.stages import store as store_stage
+from worker.pipeline.stages.checksum import Checksum
+from worker.pipeline.stages.extract import Extract
+from worker.pipeline.stages.fetch import Fetch
+from worker.pipeline.stages.guard import Guard
+from worker.pipeline.stages.scan import Scan
+from worker.pipeline.stages.sniff import Sniff
+from worker.pipeline.stages.store import Store
+from worker.pipeline.stages.thumbnail import Thumbnail
+from worker.pipeline.step import Step
 from worker.pipeline.story import Story
 
 log = logging.getLogger(__name__)
 
-STAGES: tuple[tuple[Stage, ModuleType], ...] = (
-    (Stage.FETCH, fetch), (Stage.SNIFF, sniff), (Stage.CHECKSUM, checksum), (Stage.EXTRACT, extract), (Stage.STORE, store_stage),
-)  # fmt: skip
+fetch, guard, sniff, checksum, extract, thumbnail, store = Fetch(), Guard(), Sniff(), Checksum(), Extract(), Thumbnail(), Store()
+STAGES: tuple[Step, ...] = (fetch, guard, sniff, checksum, extract, thumbnail, store)
+
+
+def scanned(scanner: Scanner) -> tuple[Step, ...]:
+    """The stages where there is a virus scanner: no processor gets what it has not seen."""
+    after = STAGES.index(checksum)
+    return (*STAGES[:after], Scan(scanner), *STAGES[after:])
 
 
 _LOOK_SECONDS = 5.0
@@ -61,6 +76,9 @@ _GIVE_BACK_SECONDS = 20.0
 
 _ENDING_PAUSE_SECONDS = 1.0
 """Sooner than the reconciler finds the result: whoever says the end first cuts off what this attempt still has to tell."""
+
+_PARSING = frozenset({Stage.EXTRACT, Stage.THUMBNAIL})
+"""Where time that is over says something about the document."""
 
 Trying = Callable[..., Any]
 """How a call is made that may find something away."""
@@ -97,6 +115,14 @@ class Parts:
     outage_seconds: float = 120
     deliver: Deliver = field(default_factory=Deliver)
     targets: Targets = field(default_factory=Targets)
+    parser: Parser = field(default_factory=ParserHost)
+    limits: Limits = field(default_factory=Limits)
+    """Of one reading."""
+    unpacked: Unpacked = field(default_factory=Unpacked)
+    """What a file may unpack to."""
+    accept_types: tuple[str, ...] = ("*",)
+    """Patterns of the media types that are taken."""
+    stages: tuple[Step, ...] = STAGES
     timeouts: tuple[type[BaseException], ...] = ()
     """What the task runner raises into the work when its time is over."""
 
@@ -171,6 +197,8 @@ def attempt(parts: Parts, owner: OwnerId, record: InboxRecord) -> None:
 
 def conclude(parts: Parts, owner: OwnerId, record: InboxRecord, result: RunResult, *, trying: Trying = at_once) -> None:
     """Outbox, deliver, finish: say the end, then let the inbox record go. Winner, loser and reconciler may all do it; readers hear it once."""
+    if result.code == "infected":
+        parts.store.delete([object_key(owner, record.upload)])
     outbox.post(parts.store, owner, result, parts.targets)
     parts.deliver(owner, result)
     trying(parts.ledger.finish, owner, record, parts.announcer.ended(owner, result), state=result.state)
@@ -208,23 +236,24 @@ def _work(parts: Parts, owner: OwnerId, record: InboxRecord, hold: _Hold) -> Run
     with disk.refusals(), scratch.folder(parts.scratch) as folder:
         context = StageContext(
             owner=owner, record=record, fence=hold.fence, attempt=claim.attempt, progress=claim.progress, store=hold.store, story=hold.story,
-            fetcher=parts.fetcher, scratch=folder, max_bytes=parts.max_upload_bytes, heartbeat=hold.heartbeat,
+            fetcher=parts.fetcher, parser=parts.parser, limits=parts.limits, unpacked=parts.unpacked, scratch=folder,
+            max_bytes=parts.max_upload_bytes, heartbeat=hold.heartbeat, accept_types=parts.accept_types,
         )  # fmt: skip
         hold.patience.tell = context.waits_for_storage
         try:
             context.milestone("Worker lost. Starting again" if claim.lost else "Source received. Starting to processing")
-            for stage, module in STAGES:
+            for step in parts.stages:
                 context.check()
-                context.stage = stage
+                context.stage = step.stage
                 started = time.perf_counter()
                 with disk.refusals():
-                    module.run(context)
-                context.timings_ms[stage] = round((time.perf_counter() - started) * 1000, 1)
+                    step.run(context)
+                context.timings_ms[step.stage] = round((time.perf_counter() - started) * 1000, 1)
         except ProcessingFailed as error:
             log.info("source %s failed: %s: %s", record.source_uuid, error.code, error)
             return _failure(parts, context, error.code)
         except parts.timeouts:
-            if context.stage is Stage.EXTRACT:  # the document's own doing, which another try would only repeat
+            if context.stage in _PARSING:  # the document's own doing, which another try would only repeat
                 return _failure(parts, context, "timeout")
             _discard(parts, context)
             raise
@@ -252,7 +281,7 @@ def _failure(parts: Parts, context: StageContext, code: str) -> RunResult:
 
 def _success(context: StageContext) -> RunResult:
     found, record = context.found, context.record
-    text = found.extracted.text
+    answer, extracted = found.answer, found.answer.extracted
     return RunResult(
         **carried(record) | {"filename": found.filename, "size": found.size},
         fence=context.fence,
@@ -260,17 +289,24 @@ def _success(context: StageContext) -> RunResult:
         state=State.SUCCEEDED,
         media_type=found.media_type,
         sha256=found.sha256,
-        pages=found.extracted.pages,
-        encoding=found.extracted.encoding,
-        document=found.extracted.document,
-        text=Text(
-            characters=len(text), words=len(text.split()), truncated=found.extracted.truncated, preview=text[:PREVIEW_CHARACTERS]
-        ) if "text" in found.artifacts else None,
-        warnings=[*found.warnings, *found.extracted.warnings],
-        processor=found.processor,
+        pages=extracted.pages,
+        width=extracted.width,
+        height=extracted.height,
+        frames=extracted.frames,
+        duration_seconds=extracted.duration_seconds,
+        encoding=extracted.encoding,
+        language=extracted.language,
+        document=dict(extracted.document),
+        outline=[Heading(title=each.title, level=each.level, page=each.page) for each in extracted.outline],
+        details=dict(extracted.details),
+        text=answer.text if "text" in found.artifacts else None,
+        thumbnail=Size(width=found.thumbnail.width, height=found.thumbnail.height) if "thumbnail" in found.artifacts and found.thumbnail else None,
+        warnings=[*found.warnings, *answer.warnings],
+        processor=answer.processor,
+        processor_version=answer.version,
         timings_ms=context.timings_ms,
         artifacts=found.artifacts,
-    )  # fmt: skip
+    )
 
 
 def _with_timeline(parts: Parts, owner: OwnerId, result: RunResult) -> RunResult:

@@ -1,7 +1,8 @@
-"""PDF by PDFium: text page by page, page count, and what the document says of itself."""
+"""PDF by PDFium: text page by page, page count, outline, what the document says of itself, and a picture of its first page."""
 
 from __future__ import annotations
 
+import ctypes
 import os
 import re
 from contextlib import closing
@@ -13,20 +14,22 @@ import pypdfium2
 from pypdfium2 import raw
 
 from app.domain import media
-from app.domain.errors import ProcessingFailed
-from app.domain.results import Warned
-from worker.processors.base import TEXT_LIMIT_CHARACTERS, Extracted, Progress
+from worker.processors import picture
+from worker.processors.base import BuiltIn, Extracted, Failed, Heading, Reading, Thumbnail
+from worker.processors.ocr import DOTS_PER_INCH, PIXELS, Ocr
 
 # They have no annotations.
 _pdfium: Any = pypdfium2
 _raw: Any = raw
 _Document = Any
 
-PAGES_LIMIT: Final = 5000
-"""Pages beyond are counted, but not read (warning `truncated`)."""
-PAGE_BREAK: Final = "\f"
-
 _SAID_LIMIT_CHARACTERS: Final = 1000
+_OUTLINE_DEPTH: Final = 15
+_OUTLINE_ENTRIES: Final = 1000
+_ATTACHMENTS: Final = 100
+_LANGUAGE_CHARACTERS: Final = 64
+_SEARCHED_BYTES: Final = 8 * 1024 * 1024
+_ACTION: Final = re.compile(rb"/(?:JavaScript|JS|Launch)\b")
 _SAYS: Final = {"title": "Title", "author": "Author", "subject": "Subject", "creator": "Creator", "producer": "Producer"}
 _DATES: Final = {"created_at": "CreationDate", "modified_at": "ModDate"}
 _DATE: Final = re.compile(r"(?:D:)?(\d{4})(\d\d)?(\d\d)?(\d\d)?(\d\d)?(\d\d)?(?:(Z)|([+-])(\d\d)'?(\d\d)?)?", re.ASCII)
@@ -36,18 +39,36 @@ _DATE: Final = re.compile(r"(?:D:)?(\d{4})(\d\d)?(\d\d)?(\d\d)?(\d\d)?(\d\d)?(?:
 _CLEAN: Final = dict.fromkeys(range(32), " ") | {ord("\n"): "\n", ord("\t"): "\t", ord("\r"): None, 0x02: None, 0xFFFE: None, 0xFFFF: None}
 
 
-class PdfProcessor:
+class PdfProcessor(BuiltIn):
     name = "pdf"
     media_types: tuple[str, ...] = (media.PDF,)
 
-    def extract(self, path: Path, media_type: str, progress: Progress) -> Extracted:  # noqa: ARG002 - the interface's; there is one PDF
-        with _open(path) as document:
+    def process(self, reading: Reading) -> Extracted:
+        with _open(reading.path) as document:
             pages = len(document)
             if not pages:
-                raise ProcessingFailed("malformed", "no pages")
-            text, warnings = _text(document, pages, progress)
-            truncated = any(warning.code == "truncated" for warning in warnings)
-            return Extracted(text=text, pages=pages, truncated=truncated, document=_said(document), warnings=warnings)
+                raise Failed("malformed", "no pages")
+            ocr = Ocr(reading)
+            _read(document, pages, reading, ocr)
+            _warn(document, reading)
+            attachments = _attachments(document)
+            return Extracted(
+                pages=pages,
+                language=_language(document),
+                document=_said(document),
+                outline=_outline(document),
+                details=({"attachments": attachments} if attachments else {}) | ocr.report(),
+            )
+
+    def thumbnail(self, reading: Reading) -> Thumbnail | None:
+        with _open(reading.path) as document:
+            if not len(document):
+                return None
+            _flatten(document, 0)
+            with closing(document.get_page(0)) as page:
+                scale = reading.limits.thumbnail_pixels / max(1.0, *page.get_size())
+                with closing(page.render(scale=scale, rev_byteorder=True)) as bitmap:
+                    return picture.draw(bitmap.to_pil(), reading)
 
 
 def _open(path: Path) -> _Document:
@@ -60,40 +81,105 @@ def _open(path: Path) -> _Document:
     if code == _raw.FPDF_ERR_FILE:
         raise FileNotFoundError(path)
     encrypted = code in {_raw.FPDF_ERR_PASSWORD, _raw.FPDF_ERR_SECURITY}
-    raise ProcessingFailed("encrypted" if encrypted else "malformed", f"PDFium error {code}")
+    raise Failed("encrypted" if encrypted else "malformed", f"PDFium error {code}")
 
 
-def _text(document: _Document, pages: int, progress: Progress) -> tuple[str, list[Warned]]:
-    kept: list[str] = []
-    length, broken = 0, 0
-    for index in range(min(pages, PAGES_LIMIT)):
+def _read(document: _Document, pages: int, reading: Reading, ocr: Ocr) -> None:
+    broken, silent = 0, True
+    for index in range(pages):
         try:
             page = _page(document, index)
         except _pdfium.PdfiumError:
             page, broken = "", broken + 1
-        kept.append(page)
-        length += len(page) + len(PAGE_BREAK)
-        progress(100 * (index + 1) // pages)
-        if length > TEXT_LIMIT_CHARACTERS:
+        if page.strip():
+            silent = False
+        elif ocr.has_room:
+            page = _recognised(document, index, ocr)
+        goes_on = reading.write_page(page)
+        reading.progress(index + 1, pages, "pages")
+        if not goes_on:
             break
     if broken == pages:
-        raise ProcessingFailed("malformed", "no page can be read")
-    text = PAGE_BREAK.join(kept)
-    warnings = []
-    if len(kept) < pages or len(text) > TEXT_LIMIT_CHARACTERS:
-        text = text[:TEXT_LIMIT_CHARACTERS]
-        warnings.append(Warned(code="truncated", message=f"Only the first {len(text)} characters, of {len(kept)} pages, were kept"))
+        raise Failed("malformed", "no page can be read")
     if broken:
-        warnings.append(Warned(code="malformed", message=f"{broken} of {pages} pages cannot be read"))
-    if not text.strip():
-        warnings.append(Warned(code="no_text", message="No page has text: scanned, or drawn"))
-    return text, warnings
+        reading.warn("malformed", f"{broken} of {pages} pages cannot be read")
+    if silent:
+        reading.warn("no_text", "No page has text: scanned, or drawn" + ("" if ocr.is_there else ". There is no OCR here"))
+
+
+def _recognised(document: _Document, index: int, ocr: Ocr) -> str:
+    try:
+        with closing(document.get_page(index)) as page:
+            width, height = page.get_size()
+            scale = min(DOTS_PER_INCH / 72, (PIXELS / max(1.0, width * height)) ** 0.5)
+            with closing(page.render(scale=scale, grayscale=True)) as bitmap:
+                return ocr.read(bitmap.to_pil())
+    except _pdfium.PdfiumError:
+        return ""
+
+
+def _flatten(document: _Document, index: int) -> None:
+    """What is filled into a form is drawn over the page. Here it becomes a part of it, in memory."""
+    if document.get_formtype() != _raw.FORMTYPE_NONE:
+        with closing(document.get_page(index)) as page:
+            _raw.FPDFPage_Flatten(page, _raw.FLAT_NORMALDISPLAY)
 
 
 def _page(document: _Document, index: int) -> str:
+    _flatten(document, index)
     with closing(document.get_page(index)) as page, closing(page.get_textpage()) as textpage:
         text: str = textpage.get_text_bounded()
     return text.translate(_CLEAN)
+
+
+def _outline(document: _Document) -> list[Heading]:
+    found: list[Heading] = []
+    try:
+        for bookmark in document.get_toc(max_depth=_OUTLINE_DEPTH):
+            if len(found) == _OUTLINE_ENTRIES:
+                break
+            target = bookmark.get_dest()
+            page = target.get_index() if target else None
+            title = bookmark.get_title()[:_SAID_LIMIT_CHARACTERS].translate(_CLEAN).strip()
+            found.append(Heading(title, bookmark.level + 1, None if page is None else page + 1))
+    except (_pdfium.PdfiumError, UnicodeDecodeError):
+        return found  # as far as it could be read
+    return found
+
+
+def _attachments(document: _Document) -> list[str]:
+    names = []
+    for index in range(min(document.count_attachments(), _ATTACHMENTS)):
+        try:
+            names.append(document.get_attachment(index).get_name()[:_SAID_LIMIT_CHARACTERS].translate(_CLEAN))
+        except (_pdfium.PdfiumError, UnicodeDecodeError):
+            continue
+    return names
+
+
+def _language(document: _Document) -> str | None:
+    size = _raw.FPDFCatalog_GetLanguage(document, None, 0)
+    if not 2 < size <= 2 * _LANGUAGE_CHARACTERS:
+        return None
+    buffer = (ctypes.c_ushort * (size // 2))()
+    _raw.FPDFCatalog_GetLanguage(document, buffer, size)
+    return bytes(buffer).decode("utf-16-le", "replace").rstrip("\0").strip() or None
+
+
+def _warn(document: _Document, reading: Reading) -> None:
+    """Of what is in it beside text."""
+    if _raw.FPDF_GetSecurityHandlerRevision(document) >= 0:
+        reading.warn("encrypted", "It is encrypted, though it opens without a password")
+    if _raw.FPDFDoc_GetJavaScriptActionCount(document) > 0 or _mentions_action(reading.path):
+        reading.warn("active_content", "It has a script, or starts a program")
+
+
+def _mentions_action(path: Path) -> bool:
+    """In plain sight, and near the beginning or the end: what is compressed is not looked into."""
+    with path.open("rb") as file:
+        head = file.read(_SEARCHED_BYTES)
+        file.seek(max(len(head), path.stat().st_size - _SEARCHED_BYTES))
+        return bool(_ACTION.search(head) or _ACTION.search(file.read(_SEARCHED_BYTES)))
 
 
 def _said(document: _Document) -> dict[str, str]:

@@ -15,8 +15,12 @@ from app.domain.ids import ChannelId, SourceId, UploadId, new_fence, owner_id
 from app.domain.layout import object_key
 from app.domain.source import InboxRecord
 from app.ports import Fetched
+from headrace_plugin import Limits
+from worker.guards.limits import Unpacked
+from worker.isolation.inline import Inline
 from worker.pipeline.context import StageContext
 from worker.pipeline.stages import fetch
+from worker.pipeline.stages.fetch import Fetch
 
 OWNER = owner_id("org", "user")
 PART = 5 * 1024 * 1024
@@ -57,7 +61,7 @@ def context(tmp_path: Path, store: MemoryObjectStore, *, url: str | None = None,
         source_uuid=SourceId("s"), ws_uuid=ChannelId("w"), upload=UploadId("u"), digest="d", url=url, base_url="http://here", **{"filename": "a.txt", **more}
     )
     return StageContext(
-        owner=OWNER, record=record, fence=new_fence(), attempt=1, progress=0, store=store, story=Told(), fetcher=fetcher, scratch=tmp_path,
+        owner=OWNER, record=record, fence=new_fence(), attempt=1, progress=0, store=store, story=Told(), fetcher=fetcher, parser=Inline(), limits=Limits(), unpacked=Unpacked(), scratch=tmp_path,
         max_bytes=1 << 30, heartbeat=Alive(),
     )  # fmt: skip
 
@@ -70,20 +74,14 @@ def store() -> MemoryObjectStore:
 def test_an_upload_becomes_a_file(tmp_path: Path, store: MemoryObjectStore) -> None:
     store.put(object_key(OWNER, UploadId("u")), b"words")
     got = context(tmp_path, store)
-    fetch.run(got)
+    Fetch().run(got)
     assert (got.found.file.read_bytes(), got.found.size) == (b"words", 5)
     assert got.found.artifacts["original"].key == object_key(OWNER, UploadId("u"))
 
 
-def test_an_empty_upload_is_a_failure_of_its_own(tmp_path: Path, store: MemoryObjectStore) -> None:
-    store.put(object_key(OWNER, UploadId("u")), b"")
-    with pytest.raises(ProcessingFailed, match="File is empty"):
-        fetch.run(context(tmp_path, store))
-
-
 def test_an_object_that_somebody_removed_is_a_failure(tmp_path: Path, store: MemoryObjectStore) -> None:
     with pytest.raises(ProcessingFailed) as failure:
-        fetch.run(context(tmp_path, store))
+        Fetch().run(context(tmp_path, store))
     assert failure.value.code == "storage_failed"
 
 
@@ -92,7 +90,7 @@ def test_a_url_becomes_an_object_of_the_attempts_own_and_a_file(tmp_path: Path, 
     monkeypatch.setattr(fetch, "part_bytes", lambda _size: PART)
     chunks = [bytes([number]) * size for number, size in enumerate(sizes)]
     got = context(tmp_path, store, url="http://there/", fetcher=OneAnswer(*chunks))
-    fetch.run(got)
+    Fetch().run(got)
     whole = b"".join(chunks)
     assert (got.found.file.read_bytes(), got.found.size) == (whole, len(whole))
     assert got.found.object_key != object_key(OWNER, UploadId("u"))
@@ -105,7 +103,7 @@ def test_a_url_becomes_an_object_of_the_attempts_own_and_a_file(tmp_path: Path, 
 )
 def test_the_name_is_the_clients_else_the_origins(tmp_path: Path, store: MemoryObjectStore, asked: str, theirs: str | None, name: str) -> None:
     got = context(tmp_path, store, url="http://there/", fetcher=OneAnswer(b"x", filename=theirs), filename=asked)
-    fetch.run(got)
+    Fetch().run(got)
     assert (got.found.filename, got.found.artifacts["original"].filename) == (name, name)
 
 
@@ -113,5 +111,5 @@ def test_the_name_is_the_clients_else_the_origins(tmp_path: Path, store: MemoryO
 def test_an_import_that_breaks_off_leaves_no_object(tmp_path: Path, store: MemoryObjectStore, before: int, monkeypatch) -> None:
     monkeypatch.setattr(fetch, "part_bytes", lambda _size: PART)
     with pytest.raises(ProcessingFailed, match="could not be fetched"):
-        fetch.run(context(tmp_path, store, url="http://there/", fetcher=OneAnswer(b"x" * before, ProcessingFailed("fetch_failed"))))
+        Fetch().run(context(tmp_path, store, url="http://there/", fetcher=OneAnswer(b"x" * before, ProcessingFailed("fetch_failed"))))
     assert store.keys("objects/") == []

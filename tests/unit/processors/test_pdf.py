@@ -10,20 +10,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from app.domain import media
-from app.domain.errors import ProcessingFailed
+from headrace_plugin import Failed, Limits, Reading
 from tests import documents
-from worker.processors import pdf as module
+from tests.readings import read
 from worker.processors.pdf import PdfProcessor
-from worker.processors.registry import processor_for
 
 
-def extract(path, data, progress=lambda percent: None):
+def extract(path, data, limits=None):
     path.write_bytes(data)
-    return PdfProcessor().extract(path, media.PDF, progress)
-
-
-def codes(extracted):
-    return [warning.code for warning in extracted.warnings]
+    return read(PdfProcessor(), path, media.PDF, limits=limits)
 
 
 @pytest.fixture
@@ -36,14 +31,11 @@ def open_files():
     return sum(1 for _ in Path("/dev/fd").iterdir())  # both on Linux and on macOS
 
 
-def test_pdf_has_its_processor():
-    assert isinstance(processor_for(media.PDF), PdfProcessor)
-
-
 def test_pages_come_in_order_with_a_form_feed_between(source):
     extracted = extract(source, documents.pdf(["First page", "Größe (ein\\mal)\nsecond line", "Third"]))
     assert extracted.text == "First page\fGröße (ein\\mal)\nsecond line\fThird"
-    assert extracted.pages == 3
+    assert extracted.extracted.pages == 3
+    assert [page["text"] for page in extracted.pages] == extracted.text.split("\f")
     assert not extracted.truncated
     assert not extracted.warnings
 
@@ -62,15 +54,14 @@ def test_the_documents_of_the_tests_are_sound(source):
 
 
 def test_progress_goes_by_page(source):
-    percents = []
-    extract(source, documents.pdf(["words"] * 4), percents.append)
-    assert percents == [25, 50, 75, 100]
+    progress = extract(source, documents.pdf(["words"] * 4)).progress
+    assert progress == [{"done": done, "total": 4, "unit": "pages"} for done in (1, 2, 3, 4)]
 
 
 def test_the_document_speaks_of_itself(source):
     said = {"Title": "Größe 東京", "Author": "A. Writer", "Subject": "s", "Creator": "c", "Producer": "p", "Keywords": "not ours"}
     dates = {"CreationDate": "D:20240229103000+02'00'", "ModDate": "D:20240301"}
-    assert extract(source, documents.pdf(["words"], **said, **dates)).document == {
+    assert extract(source, documents.pdf(["words"], **said, **dates)).extracted.document == {
         "title": "Größe 東京",
         "author": "A. Writer",
         "subject": "s",
@@ -96,16 +87,16 @@ def test_the_document_speaks_of_itself(source):
     ],
 )
 def test_dates_are_iso_or_left_out(date, expected, source):
-    assert extract(source, documents.pdf(["words"], CreationDate=date)).document.get("created_at") == expected
+    assert extract(source, documents.pdf(["words"], CreationDate=date)).extracted.document.get("created_at") == expected
 
 
 def test_what_a_document_says_is_bounded_and_one_clean_line_of_text(source):
-    document = extract(source, documents.pdf(["words"], Title="t" * 9999, Author="\ud800", Subject="\0 \x07", Creator=" a\0b ")).document
+    document = extract(source, documents.pdf(["words"], Title="t" * 9999, Author="\ud800", Subject="\0 \x07", Creator=" a\0b ")).extracted.document
     assert document == {"title": "t" * 1000, "creator": "a b"}
 
 
 def test_a_password_is_encrypted_not_malformed(source):
-    with pytest.raises(ProcessingFailed) as failure:
+    with pytest.raises(Failed) as failure:
         extract(source, documents.encrypted_pdf())
     assert failure.value.code == "encrypted"
 
@@ -126,22 +117,22 @@ def test_an_empty_password_opens(source):
 @pytest.mark.parametrize("data", [documents.truncated_pdf(), documents.not_a_pdf(), b"%PDF-", documents.png(), documents.pdf([])])
 def test_damage_is_malformed_whatever_failed_before(data, source):
     for _ in range(2):
-        with pytest.raises(ProcessingFailed) as failure:
+        with pytest.raises(Failed) as failure:
             extract(source, data)
         assert failure.value.code == "malformed"
         # PDFium keeps the code of the last failure, also while it opens a document without pages.
-        with pytest.raises(ProcessingFailed):
+        with pytest.raises(Failed):
             extract(source, documents.encrypted_pdf())
 
 
 def test_a_file_that_is_not_there_is_not_the_documents_fault(source):
     with pytest.raises(FileNotFoundError):
-        PdfProcessor().extract(source, media.PDF, lambda percent: None)
+        read(PdfProcessor(), source)
 
 
 def test_pages_without_text_are_said(source):
     extracted = extract(source, documents.scanned_pdf(2))
-    assert (extracted.pages, extracted.text.strip(), codes(extracted)) == (2, "", ["no_text"])
+    assert (extracted.extracted.pages, extracted.text.strip(), extracted.codes) == (2, "", ["no_text"])
 
 
 def test_a_page_with_text_is_enough(source):
@@ -156,40 +147,40 @@ def broken_pages(data, *numbers):
 
 def test_a_broken_page_is_said_and_the_others_are_read(source):
     extracted = extract(source, broken_pages(documents.pdf(["one", "two", "three"]), 7))
-    assert (extracted.text, extracted.pages, codes(extracted)) == ("one\f\fthree", 3, ["malformed"])
+    assert (extracted.text, extracted.extracted.pages, extracted.codes) == ("one\f\fthree", 3, ["malformed"])
 
 
 def test_no_page_that_can_be_read_is_malformed(source):
-    with pytest.raises(ProcessingFailed) as failure:
+    with pytest.raises(Failed) as failure:
         extract(source, broken_pages(documents.pdf(["one", "two"]), 5, 7))
     assert failure.value.code == "malformed"
 
 
-def test_pages_beyond_the_limit_are_counted_not_read(source, monkeypatch):
-    monkeypatch.setattr(module, "PAGES_LIMIT", 2)
-    extracted = extract(source, documents.pdf(["one", "two", "three"]))
-    assert (extracted.text, extracted.pages, extracted.truncated, codes(extracted)) == ("one\ftwo", 3, True, ["truncated"])
+def test_pages_beyond_the_limit_are_counted_not_read(source):
+    extracted = extract(source, documents.pdf(["one", "two", "three"]), Limits(pages=2))
+    assert (extracted.text, extracted.extracted.pages, extracted.truncated, extracted.codes) == ("one\ftwo", 3, True, ["truncated"])
 
 
 @pytest.mark.parametrize(("limit", "text", "truncated"), [(12, "one\ftwo\ffour", False), (11, "one\ftwo\ffou", True), (7, "one\ftwo", True), (2, "on", True)])
-def test_text_is_cut_at_the_limit_and_only_beyond_it(limit, text, truncated, source, monkeypatch):
-    monkeypatch.setattr(module, "TEXT_LIMIT_CHARACTERS", limit)
-    extracted = extract(source, documents.pdf(["one", "two", "four"]))
-    assert (extracted.text, extracted.pages, extracted.truncated) == (text, 3, truncated)
-    assert codes(extracted) == (["truncated"] if truncated else [])
+def test_text_is_cut_at_the_limit_and_only_beyond_it(limit, text, truncated, source):
+    extracted = extract(source, documents.pdf(["one", "two", "four"]), Limits(text_characters=limit))
+    assert (extracted.text, extracted.extracted.pages, extracted.truncated) == (text, 3, truncated)
+    assert extracted.codes == (["truncated"] if truncated else [])
 
 
 def test_nothing_stays_open(source):
-    def stop(percent):
+    def stop(message):
         raise InterruptedError
 
     def try_all():
         extract(source, documents.pdf(["words"] * 3))
         for data in (documents.encrypted_pdf(), documents.not_a_pdf(), documents.pdf([]), broken_pages(documents.pdf(["one"]), 5)):
-            with pytest.raises(ProcessingFailed):
+            with pytest.raises(Failed):
                 extract(source, data)
         with pytest.raises(InterruptedError):
-            extract(source, documents.pdf(["words"] * 3), stop)
+            source.write_bytes(documents.pdf(["words"] * 3))
+            with Reading(source, media.PDF, source.parent, tell=stop) as reading:
+                PdfProcessor().process(reading)
 
     try_all()
     before = open_files()
@@ -203,13 +194,15 @@ def test_each_page_is_closed_before_the_next(source, monkeypatch):
         close = kind.close
         monkeypatch.setattr(kind, "close", lambda self, *args, kind=kind, close=close, **kw: (closed.append(kind.__name__), close(self, *args, **kw)))
     seen = []
-    extract(source, documents.pdf(["words"] * 3), lambda percent: seen.append(len(closed)))
+    source.write_bytes(documents.pdf(["words"] * 3))
+    with Reading(source, media.PDF, source.parent, tell=lambda message: seen.append(len(closed))) as reading:
+        PdfProcessor().process(reading)
     assert seen == [2, 4, 6]
 
 
 def test_a_large_page_count_is_cheap_to_walk(source):
     extracted = extract(source, documents.pdf(["words"] * 1000))
-    assert (extracted.pages, extracted.text.count("\f")) == (1000, 999)
+    assert (extracted.extracted.pages, extracted.text.count("\f")) == (1000, 999)
 
 
 def test_importing_calls_nothing_that_a_fork_would_inherit():
@@ -217,14 +210,19 @@ def test_importing_calls_nothing_that_a_fork_would_inherit():
     code = (
         "import os, sys, tempfile, pathlib\n"
         "import worker.processors.registry as registry\n"
+        "from headrace_plugin import Reading\n"
         "from tests.documents import pdf\n"
+        "processors = registry.load()\n"
         "path = pathlib.Path(tempfile.mkdtemp()) / 'a.pdf'\n"
         "path.write_bytes(pdf(['words']))\n"
         "child = os.fork()\n"
         "if not child:\n"
-        "    text = registry.processor_for('application/pdf').extract(path, 'application/pdf', lambda percent: None).text\n"
+        "    with Reading(path, 'application/pdf', path.parent) as reading: processors.reading(reading.media_type)[0].process(reading)\n"
+        "    text = (path.parent / 'text.txt').read_text()\n"
         "    os._exit(0 if text == 'words' else 1)\n"
         "path.unlink() if os.waitpid(child, 0)[1] == 0 else sys.exit('the child failed')\n"
+        "(path.parent / 'text.txt').unlink()\n"
+        "(path.parent / 'pages.jsonl').unlink()\n"
         "path.parent.rmdir()\n"
     )
     subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, timeout=60)
@@ -246,11 +244,11 @@ def damaged(draw):
 def test_any_bytes_are_read_or_refused(data, tmp_path):
     try:
         extracted = extract(tmp_path / "source", data)
-    except ProcessingFailed as error:
+    except Failed as error:
         failure = error
     else:
-        assert extracted.pages
+        assert extracted.extracted.pages
         extracted.text.encode()
-        "".join(extracted.document.values()).encode()
+        "".join(extracted.extracted.document.values()).encode()
         return
     assert failure.code in {"malformed", "encrypted"}

@@ -5,18 +5,28 @@ from __future__ import annotations
 from app.domain import media
 from app.domain.errors import ProcessingFailed
 from app.domain.stages import Stage
+from worker.isolation.parser import Progress
 from worker.pipeline.context import StageContext
-from worker.processors.registry import processor_for
+
+_MESSAGE = "Reading the document"
 
 
-def run(context: StageContext) -> None:
-    """Raises ProcessingFailed: malformed, encrypted."""
-    found = context.found
-    if found.media_type == media.ENCRYPTED:
-        raise ProcessingFailed("encrypted")
-    processor = processor_for(found.media_type)
-    if processor is None:
-        return
-    context.milestone("Reading the document", Stage.EXTRACT)
-    found.processor = processor.name
-    found.extracted = processor.extract(found.file, found.media_type, lambda percent: context.progress(Stage.EXTRACT, "Reading the document", percent))
+class Extract:
+    stage = Stage.EXTRACT
+
+    def run(self, context: StageContext) -> None:
+        """Raises ProcessingFailed: what a Parser raises, and `encrypted`."""
+        found = context.found
+        if found.media_type == media.ENCRYPTED:
+            raise ProcessingFailed("encrypted")
+        if found.is_unread:
+            return
+        context.milestone(_MESSAGE, Stage.EXTRACT)
+
+        def alive(progress: Progress | None) -> None:
+            if progress is None:
+                context.check()
+            else:
+                context.progress(Stage.EXTRACT, _MESSAGE, progress.done, progress.total, progress.unit)
+
+        found.answer = context.parser.extract(context.request(), alive)

@@ -15,19 +15,20 @@ from app.ports import Fetched, ObjectStore, Transfer
 from worker.pipeline.context import StageContext
 
 
-def run(context: StageContext) -> None:
-    """Raises ProcessingFailed: empty, too_large, and what a Fetcher raises."""
-    if context.record.url is not None:
-        context.milestone("Fetching the URL", Stage.FETCH)
-        most = min(context.max_bytes, context.record.max_bytes or context.max_bytes)
-        with context.fetcher.fetch(context.record.url, max_bytes=most, check=context.check) as fetched:
-            _import(context, fetched)
-    else:
-        _download(context)
-    found = context.found
-    found.artifacts["original"] = Artifact(key=found.object_key, size=found.size, media_type="application/octet-stream", filename=found.filename)
-    if found.size == 0:
-        raise ProcessingFailed("empty")
+class Fetch:
+    stage = Stage.FETCH
+
+    def run(self, context: StageContext) -> None:
+        """Raises ProcessingFailed: too_large, and what a Fetcher raises."""
+        if context.record.url is not None:
+            context.milestone("Fetching the URL", Stage.FETCH)
+            most = min(context.max_bytes, context.record.max_bytes or context.max_bytes)
+            with context.fetcher.fetch(context.record.url, max_bytes=most, check=context.check) as fetched:
+                _import(context, fetched)
+        else:
+            _download(context)
+        found = context.found
+        found.artifacts["original"] = Artifact(key=found.object_key, size=found.size, media_type="application/octet-stream", filename=found.filename)
 
 
 def _download(context: StageContext) -> None:
@@ -45,7 +46,7 @@ def _download(context: StageContext) -> None:
             for chunk in [context.store.get(found.object_key)] if is_small else context.store.read(found.object_key):
                 file.write(chunk)
                 done += len(chunk)
-                context.progress(Stage.FETCH, "Reading from storage", done * 100 // max(1, found.size))
+                context.progress(Stage.FETCH, "Reading from storage", done, found.size, "bytes")
         found.size = done
     except ObjectNotFound as error:
         # The record is written after the object and the object goes after the tombstone: somebody removed it by hand.
@@ -85,7 +86,7 @@ class _Import:
                 while len(self._buffer) > self._part:
                     self._send(self._part)
                 if fetched.size:
-                    context.progress(Stage.FETCH, "Fetching the URL", size * 100 // fetched.size)
+                    context.progress(Stage.FETCH, "Fetching the URL", size, fetched.size, "bytes")
             self._end()
         except BaseException:
             if self._transfer is not None:
