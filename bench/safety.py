@@ -154,8 +154,8 @@ class _NoProtocol:
     def stat(self, key: str) -> Any:
         return None if key.startswith(SOURCES) else self._inner.stat(key)
 
-    def create(self, key: str, body: bytes) -> bool:
-        self._inner.put(key, body)
+    def create(self, key: str, body: bytes, **more: Any) -> bool:
+        self._inner.put(key, body, **more)
         return True
 
     def put(self, key: str, body: bytes, **more: Any) -> None:

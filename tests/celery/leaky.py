@@ -8,10 +8,8 @@ from pathlib import Path
 
 from kombu.transport import redis as kombu_redis
 
+from tests.celery.places import DIES
 from worker.celery_app import app as app  # noqa: PLC0414 - this is what `celery -A` looks for
-
-DIES = "dies-before-it-notes"
-"""A file of that name in the data folder: the next worker that takes a message removes it, and dies."""
 
 _append = kombu_redis.QoS.append
 

@@ -6,14 +6,12 @@ import os
 import signal
 from pathlib import Path
 
+from tests.celery.places import STEPS
 from worker.celery_app import app as app  # noqa: PLC0414 - this is what `celery -A` looks for
 from worker.pipeline import run
 from worker.pipeline.context import StageContext
 from worker.pipeline.stages.guard import Guard
 from worker.pipeline.stages.thumbnail import Thumbnail
-
-STAGES = ("fetch", "guard", "sniff", "checksum", "extract", "thumbnail", "store")
-STEPS = ("before the commit", "after the commit", "before the inbox record goes")
 
 _milestone, _progress, _commit, _remove = StageContext.milestone, StageContext.progress, run.commit, run.inbox.remove
 
@@ -29,13 +27,13 @@ def _die(of, where):
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def _milestone_and_die(context, message, stage=None):
-    _milestone(context, message, stage)
+def _milestone_and_die(context, message, stage=None, **more):
+    _milestone(context, message, stage, **more)
     _die(context.record, str(stage))
 
 
-def _progress_and_die(context, stage, message, *counted):
-    _progress(context, stage, message, *counted)
+def _progress_and_die(context, stage, *more, **named):
+    _progress(context, stage, *more, **named)
     _die(context.record, str(stage))
 
 

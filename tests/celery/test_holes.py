@@ -16,7 +16,7 @@ from app.protocol import inbox
 from app.settings import Settings
 from devstack.process import Command
 from tests.celery.container import ProcessContainer
-from tests.celery.leaky import DIES
+from tests.celery.places import DIES
 from tests.celery.producer import Producer
 from tests.client import eventually
 from tests.stack import Origin

@@ -9,7 +9,7 @@ import pytest
 from pytest_celery import CeleryTestSetup
 
 from app.domain.layout import OBJECTS
-from tests.celery.mortal import STAGES, STEPS
+from tests.celery.places import STAGES, STEPS
 from tests.celery.producer import Producer
 from tests.client import eventually
 from tests.documents import pdf

@@ -5,18 +5,18 @@ from __future__ import annotations
 import os
 import signal
 
+from app.domain.stages import Stage
+from tests.chaos.submission import POISON
 from worker.celery_app import app as app  # noqa: PLC0414 - this is what `celery -A` looks for
-from worker.pipeline.stages.extract import Extract
+from worker.pipeline.context import StageContext
 
-POISON = "poison.txt"
-
-_extract = Extract.run
+_milestone = StageContext.milestone
 
 
-def _extract_or_die(stage, context):
-    if context.record.filename == POISON:
+def _milestone_and_die(context, message, stage=None, **more):
+    _milestone(context, message, stage, **more)
+    if stage is Stage.EXTRACT and context.record.filename == POISON:
         os.kill(os.getpid(), signal.SIGKILL)
-    _extract(stage, context)
 
 
-Extract.run = _extract_or_die
+StageContext.milestone = _milestone_and_die

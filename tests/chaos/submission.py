@@ -8,9 +8,10 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from tests.chaos.fragile import POISON
 from tests.documents import encrypted_pdf, pdf, png
 
+POISON = "poison.txt"
+"""Whoever reads a file of that name dies (fragile.py)."""
 SUCCEEDED = ("succeeded", None)
 MIB = 1024 * 1024
 PARTS_OVER_BYTES = 8 * MIB
