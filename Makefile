@@ -15,7 +15,7 @@ INSTALL_PLUGIN := $(BIN)/python -m pip install --quiet --disable-pip-version-che
 CORPUS := ../shared/corpus
 
 .DEFAULT_GOAL := help
-.PHONY: up test test-s3 check e2e chaos chaos-readers bench docs corpus pins clean help
+.PHONY: up test test-s3 check audit sbom e2e chaos chaos-readers bench docs corpus pins clean help
 
 up: $(RUN) ## start everything on this machine (STORAGE=s3://name/prefix: keep documents in a bucket); Ctrl-C stops it
 	@$(if $(STORAGE),export HEADRACE_STORAGE_URL='$(STORAGE)';) exec $(BIN)/python -m devstack up
@@ -33,13 +33,20 @@ e2e: $(DEV) ## run the black-box tests over a running stack of their own
 chaos: $(DEV) ## kill, freeze, cut and wipe everything under load for five minutes, and look for what was lost (CHAOS='--seed 2 --seconds 60'; --help)
 	@$(BIN)/python -m tests.chaos $(CHAOS)
 
-check: $(DEV) ## lint, format, types, floors, compose file and Dockerfile
+check: $(DEV) ## lint, format, types, floors, compose file, Dockerfile, known holes
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
 	$(BIN)/hadolint deploy/Dockerfile
+	@$(BIN)/python -m deploy.audit
+
+audit: $(RUN) ## known holes in the pins, if pip-audit is there and reaches its service; it says when not
+	@$(BIN)/python -m deploy.audit
+
+sbom: $(RUN) ## print what the image holds, as CycloneDX
+	@$(BIN)/python -m deploy.sbom
 
 bench: $(DEV) ## measure what docs/performance.md says
 	@$(BIN)/python -m bench

@@ -30,6 +30,7 @@ from app.api.middleware import Drain
 from app.api.openapi import describe_events
 from app.api.origins import LOCALHOST, Origins
 from app.api.running import Running
+from app.api.safe_headers import SafeHeaders
 from app.api.streams import Streams
 from app.api.websocket.lines import Lines
 from app.domain.policy import UploadPolicy
@@ -104,7 +105,7 @@ def build(settings: Settings, lines: Lines | None = None) -> ASGIApp:
     api.include_router(health.router)
     describe_events(api)
     api.state.running = Running(Drain(_with_cors(api, settings.cors_origins)))
-    return Streams(Measure(api.state.running), api.state)
+    return Streams(Measure(SafeHeaders(api.state.running)), api.state)
 
 
 def _with_cors(app: ASGIApp, origins: list[str]) -> ASGIApp:

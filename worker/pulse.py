@@ -26,6 +26,7 @@ from app.adapters.pulse import Pulse
 from app.adapters.redis.client import unavailable
 from app.domain.errors import Unavailable
 from app.domain.version import VERSION
+from worker import refusals
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +43,8 @@ class Look:
     taken: int
     oldest_seconds: float = 0
     """How long the longest of the running ones runs."""
+    refused: int = 0
+    """Messages that nobody of ours sent."""
 
 
 class Judge:
@@ -84,7 +87,7 @@ class Watch:
                 waiting = held + sum(int(self._redis.llen(queue)) for queue in self._queues)
         except Unavailable:
             waiting = None
-        return Look(waiting, len(running), state.all_total_count[0], oldest)
+        return Look(waiting, len(running), state.all_total_count[0], oldest, refusals.count())
 
 
 def _copy(requests: Iterable[Any]) -> list[Any]:
@@ -124,7 +127,7 @@ class PulseThread:
         self._told = trouble
         if not trouble:
             self._well_at = now
-        written = Pulse(self._name, VERSION, now, trouble, seen.waiting, seen.running, seen.taken)
+        written = Pulse(self._name, VERSION, now, trouble, seen.waiting, seen.running, seen.taken, seen.refused)
         try:
             pulse.write(self._folder, written, well_at=self._well_at)
         except OSError as error:  # a full disk, say: the file grows old, and the check sees that

@@ -30,6 +30,8 @@ class Pulse:
     running: int = 0
     taken: int = 0
     """Since the worker started."""
+    refused: int = 0
+    """Messages that nobody of ours sent, since then."""
 
 
 def write(folder: Path, pulse: Pulse, *, well_at: float) -> None:

@@ -52,6 +52,8 @@ def workers(folder: Path, now: float | None = None) -> Findings:
         trouble = pulse.trouble(each, now)
         at = f"{each.running} running, {'?' if each.waiting is None else each.waiting} waiting, {each.taken} taken"
         yield Finding(f"worker {each.name}", Level.BAD if trouble else Level.OK, trouble or at)
+        if each.refused:
+            yield Finding(f"worker {each.name}", Level.WARNING, f"{each.refused} messages refused that nobody of ours sent: who else writes to the queues?")
 
 
 def redis(info: Mapping[str, Any]) -> Findings:

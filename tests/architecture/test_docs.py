@@ -266,6 +266,27 @@ def test_every_decision_is_in_the_index() -> None:
     assert [page.name[:4] for page in records] == [f"{number:04}" for number in range(1, len(records) + 1)]
 
 
+# ------------------------------------------------------------------------------------------------ the threats
+
+
+def test_every_threat_is_held_by_tests_that_exist() -> None:
+    threats = rows(section(DOCS / "security.md", "Threats"))
+    assert [number for number, *_ in threats] == [str(number + 1) for number in range(len(threats))]
+    for number, *_, held in threats:
+        named_here = re.findall(r"`([^`]+)`", held)
+        assert named_here, f"nothing holds threat {number}"
+        for test in named_here:
+            file, _, function = test.partition("::")
+            tree = ast.parse((ROOT / file).read_text())
+            there = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
+            assert function in there if function else any(name.startswith("test_") for name in there), test
+
+
+def test_every_line_of_asvs_on_files_is_answered() -> None:
+    asked = ["5.1.1", *(f"5.2.{n}" for n in range(1, 7)), *(f"5.3.{n}" for n in range(1, 4)), *(f"5.4.{n}" for n in range(1, 4))]
+    assert [number for number, _, answer in rows(section(DOCS / "security.md", "ASVS 5.0, V5: file handling")) if answer] == asked
+
+
 # ------------------------------------------------------------------------------------------------ links and commands
 
 

@@ -112,6 +112,13 @@ def test_the_fleet_has_all_kinds_of_one_version():
     assert mixed[1].text == f"1 of version {VERSION}, 1 of version 9.9.9"
 
 
+def test_messages_that_were_refused_are_a_warning(tmp_path):
+    pulse.write(tmp_path, pulse.Pulse("a", VERSION, at=1000, waiting=0, refused=3), well_at=1000)
+    found = list(diagnosis.workers(tmp_path, now=1001))
+    assert levels(found) == [Level.OK, Level.WARNING]
+    assert "3 messages refused" in found[1].text
+
+
 def test_workers_are_told_by_their_pulses(tmp_path):
     assert levels(diagnosis.workers(tmp_path)) == [Level.BAD]
     pulse.write(tmp_path, pulse.Pulse("a", VERSION, at=1000, waiting=None, running=1, taken=5), well_at=1000)
