@@ -2,6 +2,7 @@
 PYTHON ?= python3
 STORAGE ?=
 PYTEST ?=
+CHAOS ?=
 COVERAGE ?=
 
 BIN := .venv/bin
@@ -14,7 +15,7 @@ INSTALL_PLUGIN := $(BIN)/python -m pip install --quiet --disable-pip-version-che
 CORPUS := ../shared/corpus
 
 .DEFAULT_GOAL := help
-.PHONY: up test test-s3 check audit sbom e2e bench docs corpus pins clean help
+.PHONY: up test test-s3 check audit sbom e2e chaos chaos-readers bench docs corpus pins clean help
 
 up: $(RUN) ## start everything on this machine (STORAGE=s3://name/prefix: keep documents in a bucket); Ctrl-C stops it
 	@$(if $(STORAGE),export HEADRACE_STORAGE_URL='$(STORAGE)';) exec $(BIN)/python -m devstack up
@@ -28,6 +29,9 @@ test-s3: $(DEV) ## run the tests against a real S3 server (Ceph's RADOS Gateway 
 
 e2e: $(DEV) ## run the black-box tests over a running stack of their own
 	@$(BIN)/python -m pytest tests/e2e $(PYTEST)
+
+chaos: $(DEV) ## kill, freeze, cut and wipe everything under load for five minutes, and look for what was lost (CHAOS='--seed 2 --seconds 60'; --help)
+	@$(BIN)/python -m tests.chaos $(CHAOS)
 
 check: $(DEV) ## lint, format, types, floors, compose file, Dockerfile, known holes
 	$(BIN)/ruff check .
@@ -47,6 +51,10 @@ sbom: $(RUN) ## print what the image holds, as CycloneDX
 bench: $(DEV) ## measure what docs/performance.md says
 	@$(BIN)/python -m bench
 
+chaos-readers: $(DEV) ## 200 readers for a minute while all that serves them is killed, three times; with lost tails once (SEED=7: the first seed)
+	@$(BIN)/python -m tests.faults.readers --times 3 $(if $(SEED),--seed $(SEED))
+	@$(BIN)/python -m tests.faults.readers --lost-tails $(if $(SEED),--seed $(SEED))
+
 docs: $(DEV) ## write settings.md, openapi.json and asyncapi.json anew
 	@$(BIN)/python -m docs.generate
 
@@ -54,7 +62,7 @@ corpus: $(RUN) ## check the running stack against the corpus of real documents, 
 	@if [ ! -f $(CORPUS)/MANIFEST.json ]; then echo 'make corpus: $(CORPUS) is absent, nothing to check'; exit 0; fi; \
 	set -- $$($(BIN)/python -c 'from app.cli.connection import connect; c = connect(None, None, None); print(c.url, c.key)' 2>/dev/null); \
 	if [ $$# -ne 2 ]; then echo 'make corpus: no stack runs here; start one with make up' >&2; exit 1; fi; \
-	$(BIN)/python $(CORPUS)/check.py $(CORPUS)/MANIFEST.json --http "$$1" --user corpus --key "$$2"
+	$(BIN)/python $(CORPUS)/check.py $(CORPUS)/MANIFEST.json --http "$$1" --user corpus --key "$$2" --strict
 
 pins: ## compile requirements/*.txt anew from pyproject.toml (needs uv)
 	@command -v uv >/dev/null || { echo 'make pins: uv is needed (pip install uv)' >&2; exit 1; }
@@ -66,7 +74,7 @@ clean: ## remove what was made here: .venv and caches; the data in .headrace/ st
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # One .venv: dev.txt holds run.txt, so installing dev is good for both. A stamp is as new as the pins that were installed.
 .venv/bin/python:

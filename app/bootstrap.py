@@ -16,7 +16,6 @@ from starlette.types import ASGIApp
 from app import wiring
 from app.adapters.api_keys import ApiKeys
 from app.adapters.redis.breaker import Breaker
-from app.adapters.redis.client import connect_async
 from app.adapters.redis.commands import Commands
 from app.adapters.redis.events import RedisLiveFeed
 from app.adapters.redis.fleet import Presence, this_process
@@ -128,7 +127,7 @@ async def _lifespan(api: FastAPI) -> AsyncIterator[None]:
     offload = Offload(settings.store_threads)
     store = await offload(open_store, wiring.storage(settings))
     location, calls = wiring.redis(settings), wiring.calls(settings)
-    redis, counters = Commands(location), connect_async(location)
+    redis = Commands(location)
     breaker = Breaker(lambda: redis("PING"), timeout_seconds=location.timeout_seconds)
     ledger = AsyncRedisLedger(redis, calls, breaker)
     ours = wiring.policy(settings)
@@ -147,7 +146,7 @@ async def _lifespan(api: FastAPI) -> AsyncIterator[None]:
     api.state.services = Services(
         access=access,
         throttle=Throttle(settings.guesses_per_minute),
-        pace=Pace(RedisRateLimits(counters, calls.keys, breaker), wiring.quotas(settings), ours.quotas),
+        pace=Pace(RedisRateLimits(redis, calls.keys, breaker), wiring.quotas(settings), ours.quotas),
         admission=Admission(access, ledger, settings.secrets, lambda: datetime.now(UTC), settings.events_ttl_seconds, settings.ws_tickets),
         sockets=Sockets(SocketLimits(settings.sockets_per_channel, settings.sockets_per_owner, settings.sockets_per_process)),
         lines=api.state.lines,
@@ -186,6 +185,5 @@ async def _lifespan(api: FastAPI) -> AsyncIterator[None]:
         await subscribe.close()
         await look.close()
         await ledger.close()
-        await counters.aclose()
         await offload(store.close)
         offload.close()

@@ -15,11 +15,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
-from app.domain.channel import ChannelState, Registration
+from app.domain.channel import ChannelState, Heads, Registration
 from app.domain.events import Milestone, SourceProgress, SourceReceiving
 from app.domain.identity import ApiKey
 from app.domain.ids import ChannelId, Fence, OwnerId, SourceId, UploadId
 from app.domain.jobs import Lane
+from app.domain.position import Position
 from app.domain.quota import Kind, Standing
 from app.domain.results import Moment, RunResult
 from app.domain.source import InboxRecord, State
@@ -262,6 +263,9 @@ class Channels(Protocol):
     async def restore(self, owner: OwnerId, channel: ChannelId) -> None:
         """Give the bare name back to whom the store says it belongs, and open the channel."""
 
+    async def reopen(self, owner: OwnerId, channel: ChannelId) -> None:
+        """Open the owner's channel, whoever has the bare name; the name too, when nobody has it."""
+
     async def is_whole(self) -> bool:
         """As Ledger.is_whole: no bare name of an open source is missing here."""
 
@@ -289,11 +293,11 @@ class Channels(Protocol):
     async def state(self, owner: OwnerId, channel: ChannelId) -> ChannelState | None:
         """None when the channel is not registered."""
 
-    async def heads(self, channels: Sequence[tuple[OwnerId, ChannelId]]) -> list[tuple[str, int] | None]:
-        """Of each channel, the epoch and the offset of its last milestone; None when it is not registered. One round trip."""
+    async def heads(self, channels: Sequence[tuple[OwnerId, ChannelId]]) -> Heads:
+        """Where each channel stands. One round trip."""
 
-    async def told(self, owner: OwnerId, channel: ChannelId, offset: int) -> None:
-        """A reader that was served up to `offset` has gone."""
+    async def told(self, owner: OwnerId, channel: ChannelId, last: Position) -> None:
+        """A reader that was served up to there has gone. Nothing is noted of a position that the channel does not have (any more)."""
 
     async def read(self, owner: OwnerId, channel: ChannelId, *, after: int, limit: int = 500) -> list[tuple[int, bytes]]:
         """Milestones > `after`, as (offset, JSON), in order."""
@@ -301,8 +305,11 @@ class Channels(Protocol):
     async def sources(self, owner: OwnerId, channel: ChannelId) -> list[SourceId]:
         """Sources that milestones of the channel are about."""
 
+    async def ends(self, owner: OwnerId, channel: ChannelId) -> set[tuple[SourceId, int]]:
+        """Runs whose end is the last thing that the channel said of their source."""
+
     async def latest_progress(self, owner: OwnerId, channel: ChannelId) -> list[bytes]:
-        """The latest progress of each open source of the channel."""
+        """The latest progress of each open source of the channel, as LiveFeed has it behind its `p `."""
 
 
 class AsyncLedger(Protocol):
@@ -327,7 +334,8 @@ class AsyncLedger(Protocol):
 class LiveFeed(Protocol):
     """Messages as they are published, for the channels that this process watches: one connection, however many channels.
 
-    A message is b"m <offset> <epoch> <json>" (milestone, batch) or b"p <json>" (progress, receiving).
+    A message is b"m <offset> <epoch> <json>" (milestone, batch), b"p <offset> <epoch> <json>" (progress, and where the milestones stood
+    when it was said) or b"p <json>" (receiving).
     """
 
     async def watch(self, owner: OwnerId, channel: ChannelId) -> None:

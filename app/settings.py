@@ -54,11 +54,13 @@ class Settings(BaseModel):
         description="What opens a socket without an API key. `auto`: a random UUID's bare name, else the token of ws-address. "
         "`required`: a ticket, once, within 60 s. `off`: every bare name.",
     )
-    sockets_per_channel: int = Field(16, ge=1, description="Sockets that may be open on one channel, in one API process.")
-    sockets_per_owner: int = Field(100, ge=1, description="Sockets that may be open of one owner, in one API process.")
-    sockets_per_process: int = Field(20_000, ge=1, description="Sockets that one API process serves.")
+    sockets_per_channel: int = Field(16, ge=1, description="Sockets and event streams that may be open on one channel, in one API process.")
+    sockets_per_owner: int = Field(100, ge=1, description="Sockets and event streams that may be open of one owner, in one API process.")
+    sockets_per_process: int = Field(20_000, ge=1, description="Sockets and event streams that one API process serves.")
     park_sockets: bool = Field(True, description="Where it can be (Linux, TLS ended before us), an idle socket costs a descriptor and no transport.")
-    drain_seconds: float = Field(5, ge=0, le=60, description="A process that is told to stop closes its sockets spread over so long; few ones at once.")
+    drain_seconds: float = Field(
+        5, ge=0, le=60, description="A process that is told to stop closes its sockets and event streams spread over so long; few ones at once."
+    )
     redis_url: SecretStr = Field(SecretStr("redis://127.0.0.1:6379/0"), description="The one Redis: broker, ledger and events.")
     redis_prefix: str = Field("headrace:", min_length=1, description="Begins every key, Celery key and pub/sub name.")
     redis_timeout_seconds: float = Field(1.0, gt=0, le=60, description="How long the API waits for Redis before it does without.")
@@ -104,6 +106,8 @@ class Settings(BaseModel):
     body_stall_seconds: float = Field(60, gt=0, description="A body of which nothing comes for so long is given up.")
     store_threads: int = Field(32, ge=2, le=512, description="Store calls that one API process makes at once.")
     stop_seconds: int = Field(25, ge=1, description="How long an API process that is told to stop lets running requests end.")
+    ocr_pages: int = Field(20, ge=0, description="Pages and pictures of a document whose text is recognised, where the worker has tesseract. 0: none.")
+    accept_types: Names = Field(["*"], description="Media types that are processed (by the bytes; `image/*` is a pattern); others end as `unsupported_type`.")
     sync_timeout_seconds: float = Field(50, gt=0, description="How long the synchronous calls wait for the processing.")
     import_allow_nets: Names = Field([], description="Networks that URL import may reach beside the public ones.")
     import_ports: Ports = Field([80, 443], description="Ports that URL import may reach.")

@@ -9,14 +9,28 @@ import signal
 import sys
 from pathlib import Path
 
-from bench import backlog, cold, events, reading, redis_memory, socket_connects, socket_latency, socket_memory, upload_large, upload_small
+from bench import (
+    backlog,
+    cold,
+    documents,
+    events,
+    reading,
+    recovery,
+    redis_memory,
+    safety,
+    socket_connects,
+    socket_latency,
+    socket_memory,
+    upload_large,
+    upload_small,
+)  # fmt: skip
 from bench.claim import Claim, Skipped, table
 from bench.session import Session
 
 SCRIPTS = {
     "upload_small": upload_small.run, "upload_large": upload_large.run, "events": events.run, "socket_memory": socket_memory.run,
-    "socket_connects": socket_connects.run, "socket_latency": socket_latency.run, "redis_memory": redis_memory.run, "reading": reading.run,
-    "backlog": backlog.run, "cold": cold.run,
+    "socket_connects": socket_connects.run, "socket_latency": socket_latency.run, "redis_memory": redis_memory.run, "documents": documents.run,
+    "reading": reading.run, "backlog": backlog.run, "cold": cold.run, "recovery": recovery.run, "safety": safety.run,
 }  # fmt: skip
 
 

@@ -88,7 +88,7 @@ class Place:
         """A server for the API alone."""
         port = free_port()
         options = ["--port", str(port), "--bind", "127.0.0.1", "--dir", str(self._folder), "--save", "", "--appendonly", "yes", "--appendfsync", "everysec"]
-        self._start([str(valkey.binary()), *options], {}, None)
+        self.redis_pid = self._start([str(valkey.binary()), *options], {}, None).pid
         return f"redis://127.0.0.1:{port}/0"
 
     def api(self, module: str = "app.main", **settings: str) -> tuple[Server, str]:

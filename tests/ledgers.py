@@ -67,6 +67,14 @@ class LedgerFaces:
         """Everything is gone, as after a FLUSHALL."""
         raise NotImplementedError
 
+    def written(self) -> Any:
+        """As much as is on disk now, for `restart`."""
+        raise NotImplementedError
+
+    def restart(self, written: Any) -> None:
+        """The server ends and comes back with that, and with nothing that came later."""
+        raise NotImplementedError
+
     def pass_time(self, seconds: int) -> None:
         """All leases, graces and holds are so much older. What expires by itself in Redis does not."""
         raise NotImplementedError
@@ -115,6 +123,12 @@ class MemoryFaces(LedgerFaces):
     def wipe(self) -> None:
         self._memory.wipe()
 
+    def written(self) -> Any:
+        return self._memory.written()
+
+    def restart(self, written: Any) -> None:
+        self._memory.restart(written)
+
     def pass_time(self, seconds: int) -> None:
         self._ahead += timedelta(seconds=seconds)
 
@@ -130,6 +144,11 @@ class RedisFaces(LedgerFaces):
         sync = _Workforce(RedisLedger(connect(worker), calls), RedisLedger(connect(reconciler), calls))
         super().__init__(kind, sync, AsyncRedisLedger(Commands(api), calls), asyncio.Runner())
         self.raw, self.keys, self.terms = raw, calls.keys, terms
+        self._bytes = Redis.from_url(url)
+
+    def __exit__(self, *exception: object) -> None:
+        self._bytes.close()
+        super().__exit__(*exception)
 
     def queued(self) -> list[Due]:
         found = []
@@ -149,6 +168,18 @@ class RedisFaces(LedgerFaces):
     def wipe(self) -> None:
         if names := self.names():
             self.raw.delete(*names)
+
+    def written(self) -> Any:
+        """Expiry is not kept."""
+        return {name: self._bytes.dump(name) for name in self.names()}
+
+    def restart(self, written: Any) -> None:
+        """The server does not end (others use it), but what a channel remembers of its life is that of another."""
+        self.wipe()
+        for name, value in written.items():
+            self._bytes.restore(name, 0, value)
+            if name.startswith(self.keys.channel(OwnerId(""), ChannelId("")).rstrip("~")):
+                self.raw.hset(name, "life", new_fence())
 
     def pass_time(self, seconds: int) -> None:
         for name in self.names():
@@ -188,7 +219,7 @@ def events(ledger: LedgerFaces, owner: OwnerId = OWNER, ws: ChannelId = WS) -> l
     found, state = ledger.read(owner, ws, after=0), ledger.state(owner, ws)
     out = [json.loads(body) for _, body in found]
     assert [offset for offset, _ in found] == list(range(1, len(found) + 1))
-    assert state is None or (state.head == len(found) and [e["event-id"] for e in out] == [f"{state.epoch}:{n}" for n, _ in found])
+    assert state is None or (state.head == len(found) and [e["event-id"] for e in out] == [f"{state.epoch_of(n)}:{n}" for n, _ in found])
     return out
 
 

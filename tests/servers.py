@@ -84,9 +84,12 @@ class Valkey:
             self.port = free_port()
         raise RuntimeError(f"valkey does not start:\n{(self._folder / 'log').read_text()[-2000:]}")
 
-    def kill(self) -> None:
-        """SIGKILL: what was not on disk is gone."""
+    def kill(self, *, lose_bytes: int = 0) -> None:
+        """SIGKILL: what was not on disk is gone. The system keeps what the process had written, other than when a machine dies: then so much of the log is gone."""
         self._end(signal.SIGKILL)
+        if lose_bytes:
+            latest = max((self._folder / "appendonlydir").glob("*.incr.aof"), key=lambda file: int(file.name.split(".")[-3]))
+            os.truncate(latest, max(0, latest.stat().st_size - lose_bytes))
 
     def stop(self) -> None:
         self._end(signal.SIGTERM)

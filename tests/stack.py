@@ -64,6 +64,8 @@ class Origin:
 class Stack:
     """`python -m devstack up` with free ports. `base_url` and `api_key` are read from what it prints."""
 
+    command: tuple[str, ...] = ("devstack", "up")
+
     def __init__(self, folder: Path, **settings: str) -> None:
         self.folder = folder
         self.base_url = ""
@@ -86,7 +88,7 @@ class Stack:
     def start(self) -> Stack:
         self._ready = threading.Event()
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "devstack", "up"], cwd=ROOT, env=self.environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            [sys.executable, "-m", *self.command], cwd=ROOT, env=self.environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
         threading.Thread(target=self._read, daemon=True).start()
         if not self._ready.wait(60) or not self.base_url:

@@ -24,6 +24,7 @@ from headrace_plugin import Limits
 from worker.courier import BeforeClient, Courier
 from worker.guards.limits import Unpacked
 from worker.isolation.parser_host import ParserHost
+from worker.pipeline import scratch
 from worker.pipeline.run import STAGES, Parts, scanned
 from worker.processors import named
 
@@ -38,8 +39,9 @@ def make(settings: Settings, *, timeouts: tuple[type[BaseException], ...] = ()) 
     """Raises StoreUnfit, SettingsError, Unavailable."""
     store = open_store(wiring.storage(settings))
     claim_store(store, settings.deployment)
-    scratch = settings.scratch_dir or Path(tempfile.gettempdir())
-    scratch.mkdir(parents=True, exist_ok=True)
+    place = settings.scratch_dir or Path(tempfile.gettempdir())
+    place.mkdir(parents=True, exist_ok=True)
+    scratch.sweep(place)  # of the process whose place we take, perhaps
     try:
         fetcher = GuardedFetcher(_fetch_policy(settings))
     except ValueError as error:
@@ -51,9 +53,10 @@ def make(settings: Settings, *, timeouts: tuple[type[BaseException], ...] = ()) 
         ledger=RedisLedger(connect(wiring.redis(settings, timeout_seconds=_REDIS_SECONDS)), wiring.calls(settings)),
         fetcher=fetcher,
         announcer=wiring.announcer(settings),
-        scratch=scratch,
+        scratch=place,
         max_upload_bytes=min(settings.max_upload_bytes, settings.scratch_bytes or settings.max_upload_bytes),
         lease_seconds=settings.lease_seconds,
+        accept_types=tuple(settings.accept_types),
         stages=STAGES if settings.clamd_url is None else scanned(_clamd(settings.clamd_url, settings.clamd_timeout_seconds)),
         parser=ParserHost(_named(settings)),
         limits=_limits(settings),
@@ -95,6 +98,7 @@ def _limits(settings: Settings) -> Limits:
         pixels=settings.reading_pixels,
         frames=settings.reading_frames,
         thumbnail_pixels=settings.thumbnail_pixels,
+        ocr_pages=settings.ocr_pages,
     )
 
 

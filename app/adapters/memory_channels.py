@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from app.adapters.memory_ledger import MemoryChannel, MemoryLedger, MemoryState
-from app.domain.channel import ChannelState, Registration
+from app.adapters.memory_ledger import END, MemoryChannel, MemoryLedger, MemoryState
+from app.domain.channel import ChannelState, Heads, Registration
 from app.domain.events import Milestone, SourceReceiving
 from app.domain.ids import ChannelId, OwnerId, SourceId, UploadId
+from app.domain.position import Position
 from app.domain.results import Moment
 from app.domain.source import InboxRecord, State
 from app.ports import LedgerRecord
@@ -66,11 +67,15 @@ class AsyncMemoryLedger:
         with self._state.lock:
             self._open(owner, channel)
 
+    async def reopen(self, owner: OwnerId, channel: ChannelId) -> None:
+        s = self._state
+        with s.lock:
+            s.aliases.setdefault(channel, owner)
+            s.opened(owner, channel)
+
     def _open(self, owner: OwnerId, channel: ChannelId) -> MemoryChannel:
         self._state.aliases[channel] = owner
-        found = self._state.channel(owner, channel)
-        found.open = True
-        return found
+        return self._state.opened(owner, channel)
 
     async def is_whole(self) -> bool:
         return self._sync.is_whole()
@@ -104,18 +109,19 @@ class AsyncMemoryLedger:
             received = sum(until > s.clock() for until in found.receiving.values())
             return ChannelState(
                 owner, len(found.stream), found.epoch, found.mark, found.keep_open, len(found.busy) + received, found.first, found.registered, found.expected,
-                len(found.fates),
+                len(found.fates), tuple(found.past), bool(found.past) or found.life != s.life, found.began,
             )  # fmt: skip
 
-    async def heads(self, channels: Sequence[tuple[OwnerId, ChannelId]]) -> list[tuple[str, int] | None]:
+    async def heads(self, channels: Sequence[tuple[OwnerId, ChannelId]]) -> Heads:
         states = [await self.state(owner, channel) for owner, channel in channels]
-        return [(state.epoch, state.head) if state else None for state in states]
+        return Heads([state.last if state else None for state in states], self._state.life)
 
-    async def told(self, owner: OwnerId, channel: ChannelId, offset: int) -> None:
+    async def told(self, owner: OwnerId, channel: ChannelId, last: Position) -> None:
         with self._state.lock:
-            found = self._state.channel(owner, channel)
-            if offset <= len(found.stream):
-                found.told = max(found.told, offset)
+            found = self._state.channels.get((owner, channel))
+            ends = dict([*found.past, (found.epoch, len(found.stream))]) if found else {}
+            if found is not None and last.offset <= ends.get(last.epoch, 0):
+                found.told = max(found.told, last.offset)
 
     async def read(self, owner: OwnerId, channel: ChannelId, *, after: int, limit: int = 500) -> list[tuple[int, bytes]]:
         with self._state.lock:
@@ -127,6 +133,11 @@ class AsyncMemoryLedger:
         with self._state.lock:
             found = self._state.channels.get((owner, channel))
             return list(found.latest) if found else []
+
+    async def ends(self, owner: OwnerId, channel: ChannelId) -> set[tuple[SourceId, int]]:
+        with self._state.lock:
+            found = self._state.channels.get((owner, channel))
+            return {(source, at[0]) for source, at in found.latest.items() if at[1] == END} if found else set()
 
     async def latest_progress(self, owner: OwnerId, channel: ChannelId) -> list[bytes]:
         with self._state.lock:

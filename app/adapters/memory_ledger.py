@@ -6,26 +6,31 @@ Nothing expires, and nothing is published. More than 350 lines: it is read besid
 
 from __future__ import annotations
 
+import copy
 import threading
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from app.adapters.memory_turns import MemoryTurns
 from app.adapters.redis.calls import Terms
 from app.domain.events import Batch, Milestone, SourceAccepted, SourceProgress
 from app.domain.ids import ChannelId, Fence, OwnerId, SourceId, UploadId
 from app.domain.jobs import Lane, lane_of
+from app.domain.position import Position
 from app.domain.results import Moment
 from app.domain.source import InboxRecord, State
 from app.domain.stages import Stage
 from app.ports import Claim, Clock, Due, LedgerRecord
 
-_END = 10**6
+END = 10**6
 """The attempt of a terminal milestone: nothing of the same run comes after it."""
 _NEVER = datetime.min.replace(tzinfo=UTC)
+_EPOCHS = 16
 _Source = tuple[OwnerId, SourceId]
+_Written = tuple[Any, ...]
 
 
 @dataclass
@@ -53,7 +58,11 @@ class _Run:
 @dataclass
 class MemoryChannel:
     began: datetime = _NEVER
+    life: str = ""
+    """Of the server, when the epoch began."""
     epoch: str = field(default_factory=lambda: uuid.uuid4().hex)
+    past: list[Position] = field(default_factory=list)
+    """Epochs before this one, each with its last offset."""
     stream: list[bytes] = field(default_factory=list)
     first: int = 1
     """Offset of the first milestone that is kept: a test raises it, to trim the stream."""
@@ -72,7 +81,12 @@ class MemoryChannel:
     open: bool = False
     """False: it only counts who is at work; nothing was said or registered yet."""
 
-    def say(self, event: Milestone | Batch) -> None:
+    def say(self, event: Milestone | Batch, life: str) -> None:
+        if self.life != life:
+            self.past.append(Position(self.epoch, len(self.stream)))
+            self.epoch, self.life = uuid.uuid4().hex, life
+            if len(self.past) > _EPOCHS:
+                self.first = max(self.first, self.past.pop(0).offset + 1)
         offset = len(self.stream) + 1
         self.stream.append(b'{"event-id":"%s:%d",' % (self.epoch.encode(), offset) + event.to_json()[1:])
 
@@ -89,6 +103,7 @@ class MemoryState:
         self.terms = terms or Terms()
         self.clock = clock
         self.lock = threading.RLock()
+        self.life = uuid.uuid4().hex
         self.wipe()
 
     def wipe(self) -> None:
@@ -102,8 +117,26 @@ class MemoryState:
         self.scan_token, self.whole = "", False
         self.leader: tuple[str, datetime] = ("", _NEVER)
 
+    def written(self) -> _Written:
+        """As much as is on disk now."""
+        with self.lock:
+            return copy.deepcopy((self.runs, self.channels, self.aliases, self.tickets, self.enqueued, self.leader))
+
+    def restart(self, written: _Written | None = None) -> None:
+        """Another life of the server, which knows what was `written`, or all."""
+        with self.lock:
+            self.life = uuid.uuid4().hex
+            if written is not None:
+                self.runs, self.channels, self.aliases, self.tickets, self.enqueued, self.leader = copy.deepcopy(written)
+
     def channel(self, owner: OwnerId, name: ChannelId) -> MemoryChannel:
-        return self.channels.setdefault((owner, name), MemoryChannel(began=self.clock()))
+        return self.channels.setdefault((owner, name), MemoryChannel(self.clock(), self.life))
+
+    def opened(self, owner: OwnerId, name: ChannelId) -> MemoryChannel:
+        found = self.channel(owner, name)
+        if not found.open:
+            found.open, found.began, found.life = True, self.clock(), self.life
+        return found
 
     def known(self, owner: OwnerId, source: SourceId) -> int:
         run = self.runs.get((owner, source))
@@ -140,25 +173,24 @@ class MemoryState:
         return run if ours else None
 
     def tell(self, owner: OwnerId, record: InboxRecord, event: Milestone, attempt: int, seq: int) -> bool:
-        channel = self.channel(owner, record.ws_uuid)
-        channel.open = True
+        channel = self.opened(owner, record.ws_uuid)
         position = (record.run, attempt, seq)
         if channel.latest.get(record.source_uuid, (0, 0, 0)) >= position:
             return False
         channel.latest[record.source_uuid] = position
         channel.fates.pop(record.source_uuid, None)
-        channel.say(event)
+        channel.say(event, self.life)
         return True
 
     def end(self, owner: OwnerId, record: InboxRecord, event: Milestone, state: State) -> bool:
-        if not self.tell(owner, record, event, _END, 0):
+        if not self.tell(owner, record, event, END, 0):
             return False
         channel = self.channel(owner, record.ws_uuid)
         channel.fates[record.source_uuid] = state
         done, ended = list(channel.fates.values()).count(State.SUCCEEDED), len(channel.fates)
         total = max(channel.expected, ended + len(channel.busy))
         if channel.expected or total > 1:
-            channel.say(Batch(at=event.at, done=done, failed=ended - done, total=total, percent=100 * ended // total))
+            channel.say(Batch(at=event.at, done=done, failed=ended - done, total=total, percent=100 * ended // total), self.life)
         return True
 
 
@@ -263,7 +295,9 @@ class MemoryLedger:
             if run is None or event.progress < run.public.progress:
                 return False
             run.set(progress=event.progress)
-            s.channel(owner, record.ws_uuid).progress[record.source_uuid] = event.to_json()
+            channel = s.channel(owner, record.ws_uuid)
+            stands = b"%d %s " % (len(channel.stream), channel.epoch.encode()) if channel.open else b""
+            channel.progress[record.source_uuid] = stands + event.to_json()
             return True
 
     def finish(self, owner: OwnerId, record: InboxRecord, event: Milestone, *, state: State) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 
@@ -12,10 +13,12 @@ from fastapi.sse import KEEPALIVE_COMMENT, EventSourceResponse, format_sse_event
 
 from app.api.deps import Reader, Services, TheServices
 from app.api.openapi import EVENT_STREAM, PROBLEMS
+from app.api.seated import Seated
 from app.domain.errors import NotFound
 from app.domain.ids import ChannelId, OwnerId, SourceId, channel_id, source_id
 from app.domain.position import Position, start
 from app.domain.wire import parse
+from app.services.mailbox import Closed, Mailbox
 
 PREFIXES = ("/public", "/public/user", "/api/v1")
 
@@ -23,6 +26,8 @@ _QUIET_SECONDS = 15.0
 """After so long without a message a comment is sent: proxies close what is silent, and a client that is gone is noticed."""
 _END = format_sse_event(event="end", data_str="{}")
 """All is told. A client closes here, or its EventSource would connect again."""
+_RETRY_MS = (1000, 5000)
+"""A stopping process sends many away at once."""
 
 router = APIRouter(tags=["events"], responses=PROBLEMS)
 
@@ -33,7 +38,7 @@ async def channel_events(ws_uuid: str, request: Request, reader: Reader, service
     after = start(request.headers.getlist("last-event-id"))
     channel = channel_id(ws_uuid)
     await services.access.own(reader.owner, channel, registered=False)
-    return await _response(_frames(services, reader.owner, channel, after))
+    return _seated(services, reader.owner, channel, after)
 
 
 @router.get("/sources/{source}/events", openapi_extra=EVENT_STREAM, response_class=StreamingResponse)
@@ -44,20 +49,30 @@ async def source_events(source: str, request: Request, reader: Reader, services:
     view = await services.sources.show(reader.owner, name)
     of = view.result or view.record
     if of is None or view.is_settled:
-        return await _response(_snapshot(services, reader.owner, name))
+        return EventSourceResponse(_snapshot(services, reader.owner, name), headers={"Cache-Control": "no-store"})
     await services.access.own(reader.owner, of.ws_uuid, registered=True)
-    return await _response(_frames(services, reader.owner, of.ws_uuid, after, only=name))
+    return _seated(services, reader.owner, of.ws_uuid, after, only=name)
 
 
-async def _response(frames: AsyncGenerator[bytes, None]) -> Response:
-    return EventSourceResponse(frames, headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
+def _seated(services: Services, owner: OwnerId, channel: ChannelId, after: Position | None, *, only: SourceId | None = None) -> Response:
+    mailbox = Mailbox()
+    messages = services.subscribe(owner, channel, after, mailbox)
+    return Seated(services, owner, channel, mailbox, _until_closed(_frames(services, owner, messages, only)))
 
 
-async def _frames(
-    services: Services, owner: OwnerId, channel: ChannelId, after: Position | None, *, only: SourceId | None = None
-) -> AsyncGenerator[bytes, None]:
+async def _until_closed(frames: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+    """No `end` where there is more to come: the client connects again, after a pause of its own."""
     yield KEEPALIVE_COMMENT  # the answer begins now, not with the first message
-    async with aclosing(services.subscribe(owner, channel, after)) as messages, aclosing(_with_pauses(messages)) as paced:
+    try:
+        async with aclosing(frames):
+            async for frame in frames:
+                yield frame
+    except Closed:
+        yield b"retry: %d\n\n" % random.randint(*_RETRY_MS)  # noqa: S311 - spreads the clients; no secret
+
+
+async def _frames(services: Services, owner: OwnerId, messages: AsyncGenerator[bytes, None], only: SourceId | None) -> AsyncGenerator[bytes, None]:
+    async with aclosing(messages), aclosing(_with_pauses(messages)) as paced:
         async for message in paced:
             if message is None:
                 yield KEEPALIVE_COMMENT

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple
 
 from app.domain.ids import OwnerId
+from app.domain.position import Position
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +28,36 @@ class ChannelState:
     expected: int = 0
     ended: int = 0
     """Sources whose latest run has ended since the count began (`Channels.register`), of so many that its owner waits for (0: not said)."""
+    past: tuple[Position, ...] = ()
+    """The epochs before this one, each with its last offset, oldest first: offsets go on from one to the next."""
+    restarted: bool = False
+    """Redis began another life since the channel began, and may have lost what it said last."""
+    began: datetime | None = None
+    """When its first epoch that is known did, by Redis' clock."""
 
     @property
     def waits_for_more(self) -> bool:
         return bool(self.busy) or self.keep_open or self.ended < self.expected
+
+    @property
+    def last(self) -> Position:
+        return Position(self.epoch, self.head)
+
+    def epoch_of(self, offset: int) -> str:
+        """In which epoch that milestone was said."""
+        return next((end.epoch for end in self.past if offset <= end.offset), self.epoch)
+
+    def goes_on_after(self, position: Position) -> bool:
+        """Whether all that was said after the position is kept, and nothing that was said up to there was lost."""
+        end = next((end for end in (*self.past, self.last) if end.epoch == position.epoch), None)
+        return end is not None and self.first - 1 <= position.offset <= end.offset
+
+
+class Heads(NamedTuple):
+    of: list[Position | None]
+    """The last milestone of each channel; None where it is not registered."""
+    life: str
+    """Which life of the server this is: another one after each start of it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -124,7 +124,7 @@ class Outcome(Wire):
     width: int | None = Field(default=None, description="pixels")
     height: int | None = Field(default=None, description="pixels")
     frames: int | None = None
-    duration_seconds: float | None = None
+    duration_seconds: float | None = Field(default=None, serialization_alias="duration_s", description="of sound and film")
     encoding: str | None = None
     language: str | None = None
     document: dict[str, str] | None = Field(default=None, description="title, author, …: what the document says of itself")

@@ -40,6 +40,9 @@ _EXTENSIONS: Final = {
     "pdf": PDF, "docx": DOCX, "pptx": PPTX, "xlsx": XLSX, "odt": ODT, "odp": ODP, "ods": ODS, "epub": EPUB, "doc": DOC, "ppt": PPT, "xls": XLS, "rtf": RTF,
     "zip": ZIP, "heic": HEIC, "heif": HEIF, "jpg": "image/jpeg", "jpeg": "image/jpeg", "png": "image/png", "gif": "image/gif", "webp": "image/webp",
     "tif": "image/tiff", "tiff": "image/tiff", "bmp": "image/bmp", "avif": "image/avif", "mp3": "audio/mpeg", "wav": "audio/wav", "mp4": "video/mp4",
+    "m4a": "audio/mp4", "m4v": "video/x-m4v", "mov": "video/quicktime", "webm": "video/webm", "mkv": "video/x-matroska", "avi": "video/x-msvideo",
+    "ogg": "audio/ogg", "flac": "audio/flac", "tsv": CSV, "gz": "application/gzip", "7z": "application/x-7z-compressed", "rar": "application/vnd.rar",
+    "tar": "application/x-tar",
 }  # fmt: skip
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from app.domain.errors import Unavailable
 from app.domain.ids import OwnerId
-from app.domain.layout import result_key, runs_prefix
+from app.domain.layout import marker_key, result_key, runs_prefix
 from app.domain.results import RunResult
 from app.ports import ObjectStore
 from app.protocol import outcome
@@ -16,12 +16,15 @@ def commit(store: ObjectStore, owner: OwnerId, ours: RunResult) -> RunResult | N
     A refusal is no proof of defeat: client libraries retry by themselves and hand the winner its own refusal, so the fence of
     what is there decides. What a loser made is removed, and so is everything that a commit after the tombstone made.
     """
+    # Before the result, and whatever it is: after a wipe it is the marker that tells the channel's readers of the source.
+    marker = marker_key(ours.ws_uuid, owner, ours.source_uuid)
+    store.put(marker, b"")
     key = result_key(owner, ours.source_uuid, ours.run)
     created = store.create(key, ours.to_json())
     winner = ours if created else outcome.result(store, owner, ours.source_uuid, ours.run)
     if outcome.is_deleted(store, owner, ours.source_uuid):
         discard(store, owner, ours)
-        store.delete([key])
+        store.delete([key, marker])
         return None
     if winner is None:  # taken away without a tombstone: by nobody of ours
         raise Unavailable("storage_failed", f"{key} was there and is not")

@@ -92,7 +92,7 @@ class Access:
         if not registered and owner not in await self.offload(self._owners, channel):
             await self._require_whole()
             raise NotFound(detail="no such channel")
-        await self.register(owner, channel, explicit=False)
+        await self.channels.reopen(owner, channel)
 
     async def owner_of(self, channel: ChannelId) -> OwnerId:
         """Who the bare name belongs to. Raises NotFound, Unavailable."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from contextlib import suppress
 
 from app.domain.channel import ChannelState
@@ -11,20 +12,19 @@ from app.domain.events import ChannelRecovered
 from app.domain.position import Position
 from app.ports import Channels
 from app.services.message import Message
-from app.services.reader import Reader
+from app.services.reader import UNKNOWN, Reader
 from app.services.snapshots import Snapshot, Snapshots
 from app.services.told import Told
-from app.telemetry.metrics import HISTORY_LOST, HISTORY_READS
+from app.telemetry.metrics import HISTORY_LOST, HISTORY_READS, OVERRUNS
+
+log = logging.getLogger(__name__)
 
 _AT_ONCE = 64
 """Readings of this process: each holds a connection to Redis, and a channel's history, for as long as it asks."""
-
-
-def is_lost(epoch: str, offset: int, state: ChannelState | None) -> bool:
-    """Whether what follows the position is not there to be read. No epoch: nothing was known of the channel, so nothing is lost."""
-    if state is None:
-        return bool(epoch)
-    return epoch not in {"", state.epoch} or offset > state.head or offset + 1 < state.first
+_TRIES = 5
+"""At one reading; then what Redis says of the channel and what its stream has do not fit together, and never will."""
+_STUCK_SECONDS = 30.0
+"""Who takes nothing for so long, while its history is told, is closed: it holds that history in memory."""
 
 
 class History:
@@ -48,40 +48,58 @@ class History:
         if missing is not None:
             HISTORY_LOST.inc()
             await self._recover(reader, state, missing, found)
-        elif state and reader.epoch != state.epoch:
+        elif state and not reader.epoch:
             reader.epoch = state.epoch
-            self._look(reader)
+            reader.look()
         for message in found:
-            await self._room(reader)
+            if not await self._has_room(reader):
+                return True
             reader.take(message)
         if missing is not None:
             await self.tell_progress(reader)
         return bool(found) or missing is not None
 
     async def _read(self, reader: Reader, known: ChannelState | None) -> tuple[ChannelState | None, list[Message], list[Snapshot] | None]:
-        """Snapshots where history is lost. Read anew when the stream changes its life, or loses its beginning, between our questions."""
-        while True:
+        """Snapshots where history is lost. Read anew when the stream changes its life, or loses its beginning, between our questions.
+
+        Snapshots are taken first, so that what comes behind all that is found here is younger than they are.
+        """
+        snapshots: list[Snapshot] | None = None
+        for _ in range(_TRIES):
             state, known = known or await self._channels.state(*reader.channel), None
-            lost = is_lost(reader.epoch, reader.offset, state)
+            lost = _is_lost(reader, state)
+            if lost and snapshots is None:
+                snapshots = await self._snapshots(*reader.channel)
+                state = await self._channels.state(*reader.channel)
+                lost = _is_lost(reader, state)
             start = reader.offset if not lost or state is None else state.first - 1
             found = await self._pages(reader, state, start) if state else []
             if found is not None:
-                return state, found, await self._snapshots(*reader.channel) if lost else None
+                return state, found, snapshots if lost else None
+        log.error("a channel's stream does not have what its head says: its readers go on after that")
+        return state, [], snapshots or await self._snapshots(*reader.channel)
 
     async def _pages(self, reader: Reader, state: ChannelState, after: int) -> list[Message] | None:
         found: list[Message] = []
         while after < state.head:
             page = await self._channels.read(*reader.channel, after=after)
-            if not page or page[0][0] != after + 1 or not page[0][1].startswith(b'{"event-id":"%s:' % state.epoch.encode()):
+            if not page:
                 return None
-            found += [Message(body, state.epoch, offset) for offset, body in page]
-            after = found[-1].offset
+            for offset, body in page:
+                epoch = _epoch(body)
+                if offset != after + 1 or (offset <= state.head and epoch != state.epoch_of(offset)):
+                    return None
+                found.append(Message(body, epoch, offset))
+                after = offset
         return found
 
     async def _recover(self, reader: Reader, state: ChannelState | None, snapshots: list[Snapshot], found: list[Message]) -> None:
         """Snapshots stand before what the stream still has, so none says more percent than what follows: progress never goes back."""
-        reader.epoch, reader.offset = (state.epoch, state.first - 1) if state else ("", 0)
-        told = self._look(reader)
+        start = found[0].offset - 1 if found else state.head if state else 0
+        reader.epoch, reader.offset = (state.epoch_of(start), start) if state else UNKNOWN
+        reader.look()
+        told = reader.told = reader.told or Told()
+        told.lost = True
         told.forget_progress()
         reader.say(ChannelRecovered(event_id=str(Position(reader.epoch, reader.offset)) if state else None).to_json())
         first: dict[tuple[str, int], int] = {}
@@ -91,26 +109,44 @@ class History:
             event = snapshot.event
             told.show(snapshot)
             percent = min(event.progress, first.get((event.source_uuid, event.run), 100))
-            await self._room(reader)
+            if not await self._has_room(reader):
+                return
             reader.say(event.model_copy(update={"progress": percent}).to_json())
 
-    def _look(self, reader: Reader) -> Told:
-        reader.told = reader.told or Told()
-        reader.told.looks = True
-        return reader.told
-
     async def tell_progress(self, reader: Reader) -> None:
-        """The latest of each source at work, unless a milestone is on its way that may be older than that."""
+        """The latest of each source at work, unless a milestone is on its way that was said before that."""
         with suppress(Unavailable):
             async with self._turns:
                 latest = await self._channels.latest_progress(*reader.channel)
-                state = await self._channels.state(*reader.channel) if latest else None
-            if state is not None and reader.drain() and reader.epoch == state.epoch and reader.offset >= state.head:
-                for message in map(Message, latest):
+            if reader.drain():
+                for message in map(Message.progress, latest):
                     if reader.told is None or reader.told.is_behind(message):
-                        reader.take(message)
+                        reader.follow(message)
 
     @staticmethod
-    async def _room(reader: Reader) -> None:
-        if reader.outlet is not None:
-            await reader.outlet.room()
+    async def _has_room(reader: Reader) -> bool:
+        """False when the client has gone, or took nothing for so long: then it is closed."""
+        while (outlet := reader.outlet) is not None:
+            waiting = outlet.waiting
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_STUCK_SECONDS):
+                    await outlet.room()
+                    break
+            if outlet.waiting >= waiting:
+                OVERRUNS.inc()
+                reader.close(1013)
+        return reader.outlet is not None
+
+
+def _is_lost(reader: Reader, state: ChannelState | None) -> bool:
+    """Whether what follows is not there to be read, or what it was told is not. No epoch: nothing was known of the channel, so nothing is lost."""
+    if state is None:
+        return bool(reader.epoch)
+    if not reader.epoch:
+        return reader.offset + 1 < state.first
+    return not state.goes_on_after(Position(reader.epoch, reader.offset))
+
+
+def _epoch(body: bytes) -> str:
+    """Of a milestone, in the form in which the stream has it."""
+    return body[len(b'{"event-id":"') : body.index(b":", len(b'{"event-id":"'))].decode()

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Collection
 from contextlib import suppress
-from itertools import islice
 
 from app.domain.errors import Unavailable
 from app.domain.ids import ChannelId, OwnerId
@@ -17,7 +17,7 @@ from app.telemetry.metrics import JOINS, LISTENERS
 _SWEEP_SECONDS = 5.0
 """How often the heads of all channels are looked at: the last message of a burst leaves no gap behind it."""
 _AGAIN_SECONDS = 1.0
-"""The same after a sweep that Redis did not answer, when something was missed for sure."""
+"""The same after a sweep that Redis did not answer."""
 _HEADS_AT_ONCE = 500
 """Takes about a millisecond of the loop, and as much of Redis."""
 
@@ -34,14 +34,19 @@ class Hub:
         """Who reads a channel. Most readers are alone, and a set of one would cost more than the reader."""
         self._opening: dict[_Channel, asyncio.Task[None]] = {}
         self._missed = asyncio.Event()
-        self._is_whole = True
-        """False until a whole sweep has found who is behind: that long, progress could overtake a milestone that was lost."""
+        self._missed_at = time.monotonic()  # what was before this process, nobody here knows
+        self._life = ""
+        """Of Redis, when it was asked last."""
 
     async def run(self) -> None:
         """Hand on what arrives, for as long as the process lives."""
         async with asyncio.TaskGroup() as running:
             running.create_task(self._feed.run(self._tell, self._miss, lambda: self._rooms))
             running.create_task(self._sweep())
+
+    def has_missed(self, *, within_seconds: float) -> bool:
+        """Whether Redis was away, or its link broken, a moment ago."""
+        return time.monotonic() - self._missed_at < within_seconds
 
     def _in(self, channel: _Channel) -> Collection[Reader]:
         """A copy, where it could change while somebody goes through it."""
@@ -52,13 +57,12 @@ class Hub:
         readers = self._in((owner, channel))
         if readers:
             message = Message.published(text)
-            if message.offset or self._is_whole:
-                for reader in readers:
-                    reader.tell(message)
+            for reader in readers:
+                reader.tell(message)
 
     def _miss(self) -> None:
         """Who reads just now reads again. All others are compared with the heads: most have missed nothing."""
-        self._is_whole = False
+        self._missed_at = time.monotonic()
         self._missed.set()
         for channel in self._rooms:
             for reader in self._in(channel):
@@ -71,18 +75,29 @@ class Hub:
             with suppress(TimeoutError):
                 async with asyncio.timeout(pause):
                     await self._missed.wait()
+            self._missed.clear()
+            pause = _AGAIN_SECONDS
             with suppress(Unavailable):
                 await self._compare()
-            pause = _SWEEP_SECONDS if self._is_whole else _AGAIN_SECONDS
+                pause = _SWEEP_SECONDS
 
     async def _compare(self) -> None:
-        self._missed.clear()
-        names = iter(list(self._rooms))
-        while some := list(islice(names, _HEADS_AT_ONCE)):
-            for name, head in zip(some, await self._channels.heads(some), strict=True):
+        names = list(self._rooms)
+        for start in range(0, max(1, len(names)), _HEADS_AT_ONCE):
+            some = names[start : start + _HEADS_AT_ONCE]
+            heads = await self._channels.heads(some)
+            for name, head in zip(some, heads.of, strict=True):
                 for reader in self._in(name):
                     reader.compare(head)
-        self._is_whole = not self._missed.is_set()
+            self._lives(heads.life)
+
+    def _lives(self, life: str) -> None:
+        """A Redis that began another life may have lost what it said last. An end among that is said by nobody again, so all look for it."""
+        before, self._life = self._life, life
+        if before not in {"", life}:
+            for channel in list(self._rooms):
+                for reader in self._in(channel):
+                    reader.look()
 
     # ------------------------------------------------------------------------------------------------ joining and leaving
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Protocol
 
 from app.domain.ids import ChannelId, OwnerId
+from app.domain.position import Position
 from app.services.held import Held
 from app.services.message import Message
 from app.services.outlet import Outlet
 from app.services.told import Told
 from app.telemetry.metrics import delivered
 
-UNKNOWN = ("", 0)
+UNKNOWN = Position("", 0)
 """The position of a reader whose channel Redis does not know any more."""
 
 
@@ -23,6 +24,9 @@ class Keeper(Protocol):
 
     def linger(self, reader: Reader) -> None:
         """It was told something, and an end before or with that."""
+
+    def look(self, reader: Reader) -> None:
+        """It was told that it has to look for ends, soon."""
 
     def left(self, reader: Reader, told: int) -> None:
         """It has gone, and was told the milestones up to that offset."""
@@ -60,18 +64,25 @@ class Reader:
             self.held = Held(missed=True)
             self._keeper.catch_up(self)
 
-    def compare(self, head: tuple[str, int] | None) -> None:
+    def compare(self, head: Position | None) -> None:
         """With the channel's, as the sweep found it."""
         if self.held is None and (self.epoch, self.offset) != (head or UNKNOWN):
             self.miss()
+
+    def look(self) -> None:
+        """An end may have been said that no stream has (any more)."""
+        if self.outlet is not None:
+            self.told = self.told or Told()
+            self.told.looks = True
+            self._keeper.look(self)
 
     # ------------------------------------------------------------------------------------------------ to the outlet
 
     def follow(self, message: Message) -> bool:
         """Take it when it is what comes next; drop it when it is known. False when something lies between."""
+        if message.epoch and (message.epoch != self.epoch or message.head > self.offset + bool(message.offset)):
+            return False
         if message.offset:
-            if message.epoch != self.epoch or message.offset > self.offset + 1:
-                return False
             if message.offset <= self.offset:
                 return True
             delivered(message.event["at"])
@@ -82,7 +93,7 @@ class Reader:
         if self._admits(message) and not self.say(message.body):
             return
         if message.offset:
-            self.offset = message.offset
+            self.epoch, self.offset = message.epoch, message.offset
 
     def _admits(self, message: Message) -> bool:
         if self.told is None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 
 from app.domain.errors import NotFound, Unavailable
 from app.domain.events import SourceFailed, SourceSnapshot, SourceSucceeded
@@ -24,6 +25,12 @@ class Snapshot:
     event: SourceSnapshot
     is_settled: bool
     """Its run has ended and nobody will say so any more; else an end is still to come."""
+    ended_at: datetime | None = None
+
+    @property
+    def of(self) -> tuple[SourceId, int]:
+        """The source and run that it is about."""
+        return self.event.source_uuid, self.event.run
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +54,7 @@ class Snapshots:
             view = await self.sources.show(owner, source)
         except NotFound:
             return None
-        return Snapshot(self._event(owner, source, view), view.is_settled)
+        return Snapshot(self._event(owner, source, view), view.is_settled, view.result.committed_at if view.result else None)
 
     def _stored(self, owner: OwnerId, channel: ChannelId) -> list[SourceId]:
         prefix = marker_prefix(channel, owner)

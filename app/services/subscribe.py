@@ -15,6 +15,7 @@ import logging
 from collections import deque
 from collections.abc import AsyncGenerator, Coroutine
 from contextlib import aclosing, suppress
+from datetime import timedelta
 
 from app.domain.channel import ChannelState
 from app.domain.errors import NotFound, Unavailable
@@ -23,9 +24,9 @@ from app.domain.position import Position
 from app.ports import Channels
 from app.services.agenda import Agenda
 from app.services.held import Held
-from app.services.history import History, is_lost
+from app.services.history import History
 from app.services.hub import Hub
-from app.services.mailbox import Mailbox
+from app.services.mailbox import Closed, Mailbox
 from app.services.message import Message
 from app.services.outlet import Outlet
 from app.services.reader import UNKNOWN, Reader
@@ -43,6 +44,12 @@ _LONGEST_PAUSE_SECONDS = 60.0
 _AGAIN_SECONDS = 1.0
 """Redis is away: there is nothing to tell until it is back."""
 _CLOSE_SECONDS = 2.0
+_DOUBT_SECONDS = 120.0
+"""After Redis was away: twice the time in which the reconciler has seen the whole inbox, when nothing is said of that."""
+_LOOKS_AT_ONCE = 4
+"""Into the store: after a restart of Redis all readers look, and uploads want the store too."""
+_CLOCKS = timedelta(minutes=1)
+"""By so much those of the hosts may differ."""
 
 
 class Subscribe:
@@ -54,6 +61,7 @@ class Subscribe:
         self._snapshots = snapshots
         self._history = History(channels, snapshots)
         self._agenda = Agenda(self._ring)
+        self._looks = asyncio.Semaphore(_LOOKS_AT_ONCE)
         self._tasks: set[asyncio.Task[None]] = set()
         self._gone: deque[tuple[tuple[OwnerId, ChannelId], Position]] = deque()
         self._noting: asyncio.Task[None] | None = None
@@ -68,9 +76,12 @@ class Subscribe:
         await self._attach(reader, after)
         return reader
 
-    async def __call__(self, owner: OwnerId, channel: ChannelId, after: Position | None = None) -> AsyncGenerator[bytes, None]:
-        """The same as a generator, which ends where the outlet would be closed. Who takes slowly is waited for."""
-        mailbox = Mailbox()
+    async def __call__(self, owner: OwnerId, channel: ChannelId, after: Position | None = None, mailbox: Mailbox | None = None) -> AsyncGenerator[bytes, None]:
+        """The same as a generator, which ends where the outlet would be closed with 1000. Who takes slowly is waited for.
+
+        Raises Closed where it would be closed with another code; whoever brings the `mailbox` may close it.
+        """
+        mailbox = mailbox or Mailbox()
         reader = _Patient(self, (owner, channel), mailbox)
         filling = self._start(reader, self._fill(reader, after, mailbox))
         try:
@@ -85,10 +96,13 @@ class Subscribe:
         """Wait for the terminal event of one source, of this run or a later one. The caller sets the deadline."""
         mark = f'"source-uuid":"{source}"'.encode()
         while True:
-            async with aclosing(self(owner, channel)) as messages:
-                async for body in messages:
-                    if mark in body and (message := Message(body)).is_end and message.event["run"] >= run:
-                        return body
+            with suppress(Closed):
+                async with aclosing(self(owner, channel)) as messages:
+                    async for body in messages:
+                        if mark in body and (message := Message(body)).is_end and message.event["run"] >= run:
+                            return body
+                continue
+            await asyncio.sleep(_AGAIN_SECONDS)
 
     async def close(self) -> None:
         """When all readers have gone: what they were told is noted."""
@@ -118,29 +132,37 @@ class Subscribe:
         except BaseException:
             reader.detach()
             raise
-        self._watch(reader)
         if not reader.settle():
             self._start(reader, self._heal(reader))
 
     async def _begin(self, reader: Reader, state: ChannelState | None, after: Position | None) -> None:
         if state is None:
             raise NotFound(detail="no such channel")
+        if state.restarted or not state.registered:
+            reader.look()
         if after is None:
-            reader.epoch, reader.offset = state.epoch, max(state.mark, state.first - 1)
-            if not state.registered:  # opened anew after a wipe, perhaps: an end may have been said that no stream has
-                reader.told = Told()
-                reader.told.looks = True
+            start = max(state.mark, state.first - 1)
+            reader.epoch, reader.offset = state.epoch_of(start), start
+            if reader.told is not None:
+                reader.told.lost = not state.registered  # opened anew after a wipe, perhaps
             return
         reader.epoch, reader.offset = after
-        if after.offset and not is_lost(*after, state):
+        if not state.goes_on_after(after):
+            return
+        if after.offset:
             await self._past(reader)
+        else:  # what `channel.recovered` hands out: ends were shown then, and no stream has them
+            reader.look()
+            if reader.told is not None:
+                reader.told.lost = True
 
     async def _past(self, reader: Reader) -> None:
         """Who goes on after an end was told that end."""
         before = await self._channels.read(*reader.channel, after=reader.offset - 1, limit=1)
-        reader.told = Told()
+        reader.told = reader.told or Told()
         if before and before[0][0] == reader.offset:
-            reader.told.admits(Message(before[0][1], reader.epoch, reader.offset))
+            last = Message(before[0][1], reader.epoch, reader.offset)
+            reader.told.admits(last)
         else:
             reader.told.an_end = True  # perhaps: it is not kept any more
         if reader.told.an_end:
@@ -153,6 +175,10 @@ class Subscribe:
 
     def linger(self, reader: Reader) -> None:
         self._put(reader, LINGER_SECONDS)
+
+    def look(self, reader: Reader) -> None:
+        if reader not in self._agenda:
+            self._put(reader, _LOOK_SECONDS)
 
     def left(self, reader: Reader, told: int) -> None:
         self._hub.leave(reader)
@@ -167,9 +193,7 @@ class Subscribe:
         while self._gone:
             channel, told = self._gone.popleft()
             with suppress(Unavailable):
-                (head,) = await self._channels.heads([channel])
-                if head is not None and head[0] == told.epoch:  # else a wipe took what it was told
-                    await self._channels.told(*channel, told.offset)
+                await self._channels.told(*channel, told)
         self._noting = None
 
     # ------------------------------------------------------------------------------------------------ what takes time
@@ -186,14 +210,8 @@ class Subscribe:
                     held.miss()
                     await asyncio.sleep(_AGAIN_SECONDS)
                     continue
-                self._watch(reader)
             if reader.settle():
                 return
-
-    def _watch(self, reader: Reader) -> None:
-        """Who has to look for ends does so from now on."""
-        if reader.told is not None and reader.told.looks and reader not in self._agenda:
-            self._put(reader, _LOOK_SECONDS)
 
     def _put(self, reader: Reader, seconds: float) -> None:
         if reader.told is not None and reader.outlet is not None:
@@ -213,9 +231,10 @@ class Subscribe:
         pause = min(2 * told.pause, _LONGEST_PAUSE_SECONDS)
         try:
             state = await self._history.state(reader)
+            told.looks |= state is not None and state.restarted and not told.looked  # the sweep may not have said so yet
             if (reader.epoch, reader.offset) != ((state.epoch, state.head) if state else UNKNOWN):
                 held.miss()
-            elif not await self._show_ends(reader, told) and await self._is_over(reader, state, told) and not (held or held.missed):
+            elif not await self._show_ends(reader, told, state) and await self._is_over(reader, state, told) and not (held or held.missed):
                 reader.close()
                 return
         except Unavailable:
@@ -224,22 +243,33 @@ class Subscribe:
             self._put(reader, pause)
         await self._heal(reader)
 
-    async def _show_ends(self, reader: Reader, told: Told) -> bool:
+    async def _show_ends(self, reader: Reader, told: Told, state: ChannelState | None) -> bool:
         """Snapshots of what ended without a word, where that may be. False when there was none."""
         if not told.looks:
             return False
-        found = await self._snapshots(*reader.channel)
+        async with self._looks:
+            found = await self._snapshots(*reader.channel)
+            said = await self._channels.ends(*reader.channel) if state is not None and not told.lost else set()
+        told.looked = True
         told.looks = not reader.epoch or not all(each.is_settled for each in found)
-        unsaid = [each for each in found if each.is_settled and (each.event.source_uuid, each.event.run) not in told]
+        unsaid = [each for each in found if each.is_settled and each.of not in told and each.of not in said]
+        if state is not None and state.began is not None and not told.lost:
+            unsaid = [each for each in unsaid if each.ended_at is not None and each.ended_at >= state.began - _CLOCKS]
         for each in unsaid:
             told.show(each)
             reader.say(each.event.to_json())
         return bool(unsaid)
 
     async def _is_over(self, reader: Reader, state: ChannelState | None, told: Told) -> bool:
-        if state is not None:
-            return is_over(state, told)
-        return told.an_end and all(each.is_settled for each in await self._snapshots(*reader.channel))
+        if not told.an_end or (state is not None and not is_over(state, told)):
+            return False
+        if state is not None and not await self._doubts():
+            return True
+        return all(each.is_settled or each.of in told for each in await self._snapshots(*reader.channel))
+
+    async def _doubts(self) -> bool:
+        """Whether something may be open that Redis does not know: accepted while it was away, or lost in a wipe. Then the inbox is asked."""
+        return self._hub.has_missed(within_seconds=_DOUBT_SECONDS) or not await self._channels.is_whole()
 
     def _start(self, reader: Reader, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)

@@ -11,13 +11,16 @@ _REMEMBERED = 1000
 
 
 class Told:
-    __slots__ = ("_ends", "_heights", "_shown", "an_end", "looks", "pause")
+    __slots__ = ("_ends", "_heights", "_shown", "an_end", "looked", "looks", "lost", "pause")
 
     def __init__(self) -> None:
         self.an_end = False
         """Said, or shown by a snapshot: so the reader may be closed."""
         self.looks = False
-        """History was lost, or there may have been one that nobody knows of: look for ends that nobody will say."""
+        """Look for ends that nobody will say."""
+        self.looked = False
+        self.lost = False
+        """History was lost, or there may have been one that nobody knows of: any end may be lacking. Else only what Redis lost of the channel's life."""
         self.pause = 0.0
         """Seconds from one look whether it is over to the next."""
         self._ends: dict[tuple[str, int], None] = {}
@@ -32,6 +35,7 @@ class Told:
     def admits(self, message: Message) -> bool:
         """Whether to tell it, which is noted. Not a second end of a run (a wipe makes that possible); not progress that would go back."""
         if "run" not in message.event:
+            self.an_end |= message.event["event"] == "batch"  # it stands behind an end
             return True
         source, run = message.run
         if message.is_end:
@@ -59,7 +63,7 @@ class Told:
 
     def show(self, snapshot: Snapshot) -> None:
         if snapshot.is_settled:
-            self._shown.add((snapshot.event.source_uuid, snapshot.event.run))
+            self._shown.add(snapshot.of)
             self.an_end = True
 
     def forget_progress(self) -> None:

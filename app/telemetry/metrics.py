@@ -10,7 +10,7 @@ ANSWERS = Counter("headrace_http_answers_total", "Answers of the HTTP API", ["me
 ANSWER_SECONDS = Histogram(
     "headrace_http_answer_seconds", "From the first byte of a request to the end of its answer", buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5, 60)
 )
-SOCKETS = Gauge("headrace_sockets", "Open WebSockets", ["tier"])
+SOCKETS = Gauge("headrace_sockets", "Open WebSockets and event streams", ["tier"])
 SOCKETS_SLOW = Counter("headrace_sockets_slow_total", "WebSockets closed because their client did not take what was sent")
 SOCKETS_SILENT = Counter("headrace_sockets_silent_total", "WebSockets cut off because nothing was heard of their client")
 LISTENERS = Gauge("headrace_listeners", "Readers of channels: sockets, streams and synchronous calls")

@@ -7,20 +7,20 @@ import signal
 
 from worker.celery_app import app as app  # noqa: PLC0414 - this is what `celery -A` looks for
 from worker.pipeline import run
-from worker.pipeline.stages import extract
+from worker.pipeline.stages.extract import Extract
 
 KILLS = "kills.txt"
 """Ends the process that reads it, each time."""
 STOPS = "stops.txt"
 """Freezes the process between the work of the first attempt and its commit."""
 
-_extract, _commit = extract.run, run.commit
+_extract, _commit = Extract.run, run.commit
 
 
-def _extract_or_die(context):
+def _extract_or_die(stage, context):
     if context.record.filename == KILLS:
         os.kill(os.getpid(), signal.SIGKILL)
-    _extract(context)
+    _extract(stage, context)
 
 
 def _freeze_and_commit(store, owner, ours):
@@ -29,5 +29,5 @@ def _freeze_and_commit(store, owner, ours):
     return _commit(store, owner, ours)
 
 
-extract.run = _extract_or_die
+Extract.run = _extract_or_die
 run.commit = _freeze_and_commit

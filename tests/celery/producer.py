@@ -7,6 +7,7 @@ import json
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from typing import Self
 
 import xxhash
@@ -26,6 +27,7 @@ from app.protocol.outcome import result
 from app.settings import Settings
 from tests.client import Event, ends, eventually
 from worker import runtime
+from worker.reconcile.sweep import Ages, Sweep
 
 
 class Producer:
@@ -47,13 +49,14 @@ class Producer:
         self.store.close()
 
     def accept(
-        self, body: bytes = b"some words", *, filename: str = "a.txt", url: str | None = None, before_the_hint: Callable[[InboxRecord], None] | None = None
-    ) -> InboxRecord:
+        self, body: bytes = b"some words", *, filename: str = "a.txt", url: str | None = None, metadata: dict[str, str] | None = None,
+        before_the_hint: Callable[[InboxRecord], None] | None = None,
+    ) -> InboxRecord:  # fmt: skip
         """The bytes, the inbox record, and the hint; without the hint while Redis is away."""
         upload = new_upload()
         if url is None:
             self.store.put(object_key(self.owner, upload), body)
-        record = _record(upload, body, filename, url)
+        record = _record(upload, body, filename, url, metadata or {})
         assert inbox.create(self.store, self.owner, record)
         if before_the_hint is not None:
             before_the_hint(record)
@@ -97,6 +100,11 @@ class Producer:
         prefix = f"{runs_prefix(self.owner, record.source_uuid)}{record.run}/"
         return [key.removeprefix(prefix) for key in self.store.keys(prefix)]
 
+    def sweep(self) -> None:
+        """The daily sweep, of everything however young."""
+        now = datetime.now(UTC)
+        Sweep(self._parts, Ages(timedelta(0), timedelta(days=30), None), now=now).run()
+
     def waiting(self) -> int:
         """Messages that no worker has taken."""
         return sum(self._redis.llen(self._calls.keys.queue(lane.queue)) for lane in Lane)
@@ -106,7 +114,7 @@ class Producer:
         return self._redis.hlen(self._calls.keys.queue("unacked"))
 
 
-def _record(upload: UploadId, body: bytes, filename: str, url: str | None) -> InboxRecord:
+def _record(upload: UploadId, body: bytes, filename: str, url: str | None, metadata: dict[str, str]) -> InboxRecord:
     return InboxRecord(
         source_uuid=SourceId(str(uuid.uuid4())),
         ws_uuid=ChannelId(str(uuid.uuid4())),
@@ -115,5 +123,6 @@ def _record(upload: UploadId, body: bytes, filename: str, url: str | None) -> In
         size=None if url else len(body),
         filename=filename,
         url=url,
+        metadata=metadata,
         base_url="http://127.0.0.1",
     )

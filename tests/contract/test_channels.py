@@ -4,6 +4,7 @@ import pytest
 
 from app.domain.channel import Registration
 from app.domain.ids import ChannelId, SourceId, UploadId
+from app.domain.position import Position
 from app.domain.source import State
 from tests.ledgers import OWNER, STRANGER, WS, events, milestone, record, success, take, told
 from tests.servers import eventually
@@ -33,7 +34,7 @@ def test_a_registered_channel_is_open_and_empty(ledger):
 
 def test_nothing_is_known_of_a_channel_that_nobody_registered(ledger):
     ledger.register(STRANGER, WS, explicit=True)
-    ledger.told(OWNER, WS, 3)
+    ledger.told(OWNER, WS, Position("e", 3))
     ledger.receiving(OWNER, WS, UploadId("u"), seconds=60)
     assert ledger.state(OWNER, WS) is None
     assert not ledger.is_open(OWNER, WS)
@@ -66,13 +67,13 @@ def test_a_second_explicit_registration_moves_the_mark_to_what_readers_were_told
     ledger.register(OWNER, WS, explicit=True)
     tell(ledger, 5)
     for offset in (3, 2):
-        ledger.told(OWNER, WS, offset)
+        ledger.told(OWNER, WS, Position(ledger.state(OWNER, WS).epoch, offset))
     assert ledger.state(OWNER, WS).mark == 0
     ledger.register(OWNER, WS, explicit=False)
     assert ledger.state(OWNER, WS).mark == 0, "an upload's registration moves nothing"
     ledger.register(OWNER, WS, explicit=True)
     assert ledger.state(OWNER, WS).mark == 3
-    ledger.told(OWNER, WS, 4)
+    ledger.told(OWNER, WS, Position(ledger.state(OWNER, WS).epoch, 4))
     ledger.register(OWNER, WS, explicit=True)
     assert ledger.state(OWNER, WS).mark == 4
 
@@ -80,7 +81,7 @@ def test_a_second_explicit_registration_moves_the_mark_to_what_readers_were_told
 def test_the_first_explicit_registration_moves_nothing_though_an_upload_came_before(ledger):
     ledger.register(OWNER, WS, explicit=False)
     tell(ledger, 2)
-    ledger.told(OWNER, WS, 2)
+    ledger.told(OWNER, WS, Position(ledger.state(OWNER, WS).epoch, 2))
     ledger.register(OWNER, WS, explicit=True)
     assert ledger.state(OWNER, WS).mark == 0
 
@@ -88,9 +89,11 @@ def test_the_first_explicit_registration_moves_nothing_though_an_upload_came_bef
 def test_what_was_told_of_an_epoch_that_is_gone_does_not_hide_the_new(ledger):
     ledger.register(OWNER, WS, explicit=True)
     tell(ledger, 5)
+    gone = ledger.state(OWNER, WS).last
     ledger.wipe()
     ledger.register(OWNER, WS, explicit=True)
-    ledger.told(OWNER, WS, 5)
+    tell(ledger, 5)
+    ledger.told(OWNER, WS, gone)
     ledger.register(OWNER, WS, explicit=True)
     assert ledger.state(OWNER, WS).mark == 0
 
@@ -103,6 +106,16 @@ def test_restore_gives_the_name_to_whom_the_store_says(ledger):
         assert ledger.state(OWNER, WS).head == 0
     assert ledger.register(STRANGER, WS, explicit=True) == Registration(OWNER, new=False)
     assert ledger.register(OWNER, WS, explicit=True) == Registration(OWNER, new=False)
+
+
+def test_a_channel_is_opened_again_whoever_has_its_bare_name(ledger):
+    for _ in range(2):
+        ledger.reopen(OWNER, WS)
+        assert ledger.resolve(WS) == OWNER
+        assert not ledger.state(OWNER, WS).registered
+    ledger.reopen(STRANGER, WS)
+    assert ledger.state(STRANGER, WS).head == 0
+    assert ledger.resolve(WS) == OWNER
 
 
 def test_milestones_are_read_in_order_from_one_without_a_gap(ledger):
@@ -119,12 +132,13 @@ def test_the_heads_of_channels_are_those_of_their_states(ledger):
     tell(ledger, 3)
     other, unknown = ChannelId("other"), ChannelId("unknown")
     ledger.register(STRANGER, other, explicit=True)
-    ledger.told(OWNER, unknown, 3)
+    ledger.told(OWNER, unknown, Position("e", 3))
     asked = [(OWNER, WS), (STRANGER, WS), (STRANGER, other), (OWNER, unknown), (OWNER, WS)]
     states = [ledger.state(*one) for one in asked]
     assert [state and state.head for state in states] == [3, None, 0, None, 3]
-    assert ledger.heads(asked) == [state and (state.epoch, state.head) for state in states]
-    assert ledger.heads([]) == []
+    assert ledger.heads(asked).of == [state and (state.epoch, state.head) for state in states]
+    assert ledger.heads([]).of == []
+    assert ledger.heads([]).life == ledger.heads(asked).life != ""
 
 
 def test_the_sources_of_a_channel_share_its_offsets(ledger):

@@ -9,6 +9,7 @@ from app.domain.ids import ChannelId, new_fence
 from app.domain.source import State
 from app.domain.stages import Stage
 from app.ports import Due
+from app.services.message import Message
 from tests.ledgers import OWNER, SOURCE, STRANGER, WS, events, failure, milestone, progress, record, state_of, success, take, told, whats
 from tests.servers import eventually
 
@@ -78,7 +79,8 @@ def test_progress_never_goes_back_within_a_run(ledger):
     ledger.accept(OWNER, RUN)
     fence, _ = take(ledger, worker="w1")
     assert [ledger.progress(OWNER, RUN, progress(RUN, percent), fence=fence) for percent in (9, 10, 10, 9)] == [True, True, True, False]
-    assert ledger.latest_progress(OWNER, WS) == [progress_json(ledger, 10)]
+    latest = Message.progress(progress_json(ledger, 10))
+    assert (latest.epoch, latest.head, latest.offset, latest.event["progress"]) == (*ledger.state(OWNER, WS).last, 0, 10)
     assert ledger.record(OWNER, SOURCE).progress == 10
     fence, claim = take(ledger, dead_worker="w1")
     assert claim.progress == 10

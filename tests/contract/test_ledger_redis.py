@@ -7,6 +7,7 @@ from app.domain.errors import Unavailable
 from app.domain.ids import SourceId, UploadId
 from app.domain.jobs import Lane
 from app.domain.lease import this_worker
+from app.domain.position import Position
 from app.domain.source import State
 from app.domain.stages import Stage
 from app.ports import Due
@@ -202,7 +203,7 @@ def everything(ledger):
     ledger.wake(OWNER, Lane.FAST)
     ledger.place(OWNER, SOURCE)
     ledger.lead("me", seconds=1)
-    ledger.told(OWNER, WS, 1)
+    ledger.told(OWNER, WS, Position("e", 1))
     ledger.state(OWNER, WS)
     ledger.read(OWNER, WS, after=0)
     ledger.latest_progress(OWNER, WS)

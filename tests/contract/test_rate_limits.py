@@ -5,7 +5,8 @@ import asyncio
 import pytest
 
 from app.adapters.memory_rate_limits import MemoryRateLimits
-from app.adapters.redis.client import RedisLocation, connect_async
+from app.adapters.redis.client import RedisLocation
+from app.adapters.redis.commands import Commands
 from app.adapters.redis.keys import Keyspace
 from app.adapters.redis.rate_limits import RedisRateLimits
 from app.domain.errors import Unavailable
@@ -21,9 +22,9 @@ async def limits(request, anyio_backend, redis_prefix):
     if request.param == "memory":
         yield MemoryRateLimits()
         return
-    redis = connect_async(RedisLocation(redis_users.url(request.getfixturevalue("valkey"), "api")))
+    redis = Commands(RedisLocation(redis_users.url(request.getfixturevalue("valkey"), "api")))
     yield RedisRateLimits(redis, Keyspace(redis_prefix))
-    await redis.aclose()
+    await redis.close()
 
 
 async def test_so_much_may_be_taken_and_no_more(limits):
@@ -69,23 +70,37 @@ async def test_of_all_who_spend_a_token_at_once_as_many_win_as_it_may_bring(limi
     assert sum(answers) == 5
 
 
+@pytest.mark.parametrize("windows_ago", [1, 2])
+async def test_of_the_window_before_counts_what_still_reaches_into_this_one(valkey, redis_prefix, windows_ago):
+    redis, keys = Commands(RedisLocation(valkey.url)), Keyspace(redis_prefix)
+    while (now := int((await redis("TIME"))[0])) % 60 > 56:  # the window must not change under the test
+        await asyncio.sleep(0.1)
+    await redis("HSET", keys.quota("ada", Kind.UPLOADS), "window", now // 60 - windows_ago, "count", 60, "before", 60)
+    limits = RedisRateLimits(redis, keys)
+    counts = 60 - now % 60 if windows_ago == 1 else 0  # one a second was taken, each for a minute
+    assert 0 <= (await limits.standing(Kind.UPLOADS, "ada", 100)).remaining - (100 - counts) <= 2
+    assert not await limits.take(Kind.UPLOADS, "ada", 100, cost=100 - counts + 3)
+    assert await limits.take(Kind.UPLOADS, "ada", 100, cost=100 - counts)
+    await redis.close()
+
+
 async def test_redis_that_is_away_is_unavailable():
     with Valkey() as server:
-        redis = connect_async(RedisLocation(server.url, timeout_seconds=0.5))
+        redis = Commands(RedisLocation(server.url, timeout_seconds=0.5))
     limits = RedisRateLimits(redis, Keyspace("p:"))
     for call in (limits.take(Kind.UPLOADS, "ada", 1), limits.standing(Kind.UPLOADS, "ada", 1), limits.spend("t", "s", most=1, seconds=1)):
         with pytest.raises(Unavailable):
             await call
-    await redis.aclose()
+    await redis.close()
 
 
 async def test_every_key_is_ours_and_goes():
     with Valkey() as server:
-        redis = connect_async(RedisLocation(server.url))
+        redis = Commands(RedisLocation(server.url))
         limits = RedisRateLimits(redis, Keyspace("p:"))
         await limits.take(Kind.BYTES, "ada", 10)
         await limits.spend("t", "s", most=1, seconds=60)
-        names = await redis.keys("*")
-        left = [await redis.ttl(name) for name in names]
-        await redis.aclose()
+        names = await redis("KEYS", "*")
+        left = [await redis("TTL", name) for name in names]
+        await redis.close()
     assert (len(names), all(name.startswith(b"p:") for name in names), min(left) > 0) == (2, True, True)

@@ -35,7 +35,7 @@ READERS = 100
 @contextlib.asynccontextmanager
 async def api_process(url, prefix):
     """As much of one as serves readers."""
-    location, calls = RedisLocation(url, 5), Calls(Keyspace(prefix), Terms())
+    location, calls = RedisLocation(url, 5), Calls(Keyspace(prefix), Terms(turns=len(CHANNELS)))
     redis = Commands(location)
     ledger = AsyncRedisLedger(redis, calls)
     hub = Hub(RedisLiveFeed(location, calls.keys, redis, LiveTerms(beat=0.2, silence=2)), ledger)
@@ -117,7 +117,7 @@ def test_readers_that_come_and_go_under_cuts_miss_nothing_and_hear_nothing_twice
             await asyncio.gather(*reading)
         return readers, heads
 
-    with Valkey() as server, server.client() as raw, RedisFaces("redis", server.url, redis_prefix, Terms(), raw) as ledger:
+    with Valkey() as server, server.client() as raw, RedisFaces("redis", server.url, redis_prefix, Terms(turns=len(CHANNELS)), raw) as ledger:
         for channel in CHANNELS:
             ledger.register(OWNER, channel, explicit=True)
         cutting = threading.Thread(target=cut, args=[server])

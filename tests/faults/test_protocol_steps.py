@@ -553,15 +553,17 @@ def test_the_reconciler_leaves_a_later_version_s_record_alone_and_goes_on_behind
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
-@pytest.mark.parametrize("where", ["folder", "checksum", "store_stage"])
+@pytest.mark.parametrize("where", ["folder", "checksum", "store"])
 def test_a_disk_that_is_full_in_any_stage_gives_the_run_back(house: House, monkeypatch: pytest.MonkeyPatch, where: str, number: int) -> None:
     def full(*_: object, **__: object) -> None:
         raise OSError(number, "no room")
 
     house.accept()
     with monkeypatch.context() as patched:
-        target = {"folder": "tempfile.mkdtemp", "checksum": "worker.pipeline.stages.checksum.run", "store_stage": "worker.pipeline.stages.store.run"}[where]
-        patched.setattr(target, full)
+        if where == "folder":
+            patched.setattr("tempfile.mkdtemp", full)
+        else:
+            stage_that(patched, where, full)
         process(house.parts, OWNER, SOURCE)
     live = house.parts.ledger.record(OWNER, SOURCE)
     assert live is not None
@@ -660,7 +662,7 @@ def test_a_death_around_any_step_of_a_retry_leaves_one_run_more_or_none(house: H
     assert inbox.read(house.parts.store, OWNER, SOURCE) is None
 
 
-@pytest.mark.parametrize("stage", ["fetch", "checksum", "extract", "store_stage"])
+@pytest.mark.parametrize("stage", ["fetch", "checksum", "extract", "store"])
 def test_cancelled_in_a_stage_the_work_stops_and_leaves_nothing(house: House, monkeypatch: pytest.MonkeyPatch, stage: str) -> None:
     house.accept()
     done = []

@@ -13,6 +13,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invar
 from app.adapters.redis.calls import Terms
 from app.domain.ids import ChannelId, SourceId, UploadId, new_fence
 from app.domain.jobs import Lane, lane_of
+from app.domain.position import Position
 from app.domain.source import EDGES, State
 from app.domain.stages import Stage
 from app.ports import Due
@@ -43,6 +44,8 @@ class LedgerModel(RuleBasedStateMachine):
         self.seen = {}
         self.ended = set()
         self.seqs = itertools.count(1)
+        self.passed = 0
+        self.write()
 
     def teardown(self):
         if hasattr(self, "memory"):
@@ -119,9 +122,28 @@ class LedgerModel(RuleBasedStateMachine):
     def register(self, channel, explicit, said):
         self.both("register", OWNER, channel, explicit=explicit, **(said if explicit else {}))
 
-    @rule(channel=st.sampled_from(CHANNELS), offset=st.integers(0, 12))
-    def told(self, channel, offset):
-        self.both("told", OWNER, channel, offset)
+    @rule(channel=st.sampled_from(CHANNELS), offset=st.integers(0, 12), epoch=st.integers(0, 2))
+    def told(self, channel, offset, epoch):
+        for ledger in (self.memory, self.redis):
+            state = ledger.state(OWNER, channel)
+            epochs = [end.epoch for end in (*state.past, state.last)] if state else ["unknown"]
+            ledger.told(OWNER, channel, Position(epochs[epoch % len(epochs)], offset))
+
+    @rule()
+    def write(self):
+        """What is said until here is on disk."""
+        self.written = [(ledger, ledger.written()) for ledger in (self.memory, self.redis)]
+        self.known = self.seen.copy(), self.ended.copy(), self.passed
+
+    @rule(lost=st.booleans())
+    def restart(self, lost):
+        """With all that was said, or without the last of it."""
+        if not lost:
+            self.write()
+        for ledger, written in self.written:
+            ledger.restart(written)
+        self.seen, self.ended = self.known[0].copy(), self.known[1].copy()
+        self.redis.pass_time(self.passed - self.known[2])  # memory's clock goes on by itself
 
     @rule(channel=st.sampled_from(CHANNELS), seconds=st.sampled_from([0, 500]))
     def receiving(self, channel, seconds):
@@ -130,6 +152,7 @@ class LedgerModel(RuleBasedStateMachine):
     @rule(seconds=st.sampled_from(STEPS))
     def pass_time(self, seconds):
         self.both("pass_time", seconds)
+        self.passed += seconds
 
     @invariant()
     def both_tell_the_same_of_each_run_and_states_move_along_the_edges(self):
@@ -158,14 +181,17 @@ class LedgerModel(RuleBasedStateMachine):
         ends = []
         for channel in CHANNELS:
             states = [ledger.state(OWNER, channel) for ledger in (self.memory, self.redis)]
-            assert [s and replace(s, epoch="") for s in states] == 2 * [states[0] and replace(states[0], epoch="")]
-            told = [sorted(ledger.sources(OWNER, channel)) for ledger in (self.memory, self.redis)]
+            ours, theirs = (s and (replace(s, epoch="", past=(), began=None), [end.offset for end in s.past]) for s in states)
+            assert ours == theirs
+            told = [(sorted(ledger.sources(OWNER, channel)), ledger.ends(OWNER, channel)) for ledger in (self.memory, self.redis)]
             assert told[0] == told[1]
+            latest = [[each.split(b" ")[0] for each in ledger.latest_progress(OWNER, channel)] for ledger in (self.memory, self.redis)]
+            assert sorted(latest[0]) == sorted(latest[1])
             read = [ledger.read(OWNER, channel, after=0) for ledger in (self.memory, self.redis)]
             bodies = [[json.loads(body) for _, body in milestones] for milestones in read]
             for state, milestones, events in zip(states, read, bodies, strict=True):
-                assert [offset for offset, _ in milestones] == list(range(1, (state.head if state else 0) + 1))
-                assert [event["event-id"] for event in events] == [f"{state.epoch}:{offset}" for offset, _ in milestones]
+                assert [offset for offset, _ in milestones] == list(range(state.first if state else 1, (state.head if state else 0) + 1))
+                assert [event["event-id"] for event in events] == [f"{state.epoch_of(offset)}:{offset}" for offset, _ in milestones]
             batches = [[(e["done"], e["failed"], e["total"], e["percent"]) for e in events if e["event"] == "batch"] for events in bodies]
             assert batches[0] == batches[1]
             stories = [[(e["event"], e.get("source-uuid"), e.get("run"), e.get("attempt")) for e in events] for events in bodies]

@@ -1,1 +1,1 @@
-"""Readings of files in a process of their own: what a parser does to itself, it does to nobody else (ADR 15)."""
+"""Readings of files in a process of their own: what a parser does to itself, it does to nobody else (ADR 21)."""

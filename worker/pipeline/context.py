@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -58,6 +59,7 @@ class StageContext:
     def __init__(
         self, *, owner: OwnerId, record: InboxRecord, fence: Fence, attempt: int, progress: int, store: ObjectStore, story: Story,
         fetcher: Fetcher, parser: Parser, limits: Limits, unpacked: Unpacked, scratch: Path, max_bytes: int, heartbeat: Heartbeat,
+        accept_types: Sequence[str] = ("*",),
     ) -> None:  # fmt: skip
         self.owner = owner
         self.record = record
@@ -68,6 +70,8 @@ class StageContext:
         self.parser = parser
         self.limits = limits
         self.unpacked = unpacked
+        self.accept_types = accept_types
+        """Patterns of the media types that are taken."""
         self.scratch = scratch
         self.made = scratch / "made"
         """What the reading wrote."""

@@ -16,7 +16,6 @@ run is given back.
 from __future__ import annotations
 
 import logging
-import tempfile
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -42,7 +41,7 @@ from headrace_plugin import Limits
 from worker.guards.limits import Unpacked
 from worker.isolation.parser import Parser
 from worker.isolation.parser_host import ParserHost
-from worker.pipeline import disk
+from worker.pipeline import disk, scratch
 from worker.pipeline.context import StageContext
 from worker.pipeline.lease import Heartbeat, LeaseLost
 from worker.pipeline.patience import Patience, PatientStore
@@ -121,6 +120,8 @@ class Parts:
     """Of one reading."""
     unpacked: Unpacked = field(default_factory=Unpacked)
     """What a file may unpack to."""
+    accept_types: tuple[str, ...] = ("*",)
+    """Patterns of the media types that are taken."""
     stages: tuple[Step, ...] = STAGES
     timeouts: tuple[type[BaseException], ...] = ()
     """What the task runner raises into the work when its time is over."""
@@ -232,11 +233,11 @@ def _work(parts: Parts, owner: OwnerId, record: InboxRecord, hold: _Hold) -> Run
     claim = hold.claim
     if claim.kind == "spent":
         return _with_timeline(parts, owner, failed(owner, record, claim.code, fence=hold.fence, attempt=max(1, claim.attempt - 1), spent=True))
-    with disk.refusals(), tempfile.TemporaryDirectory(prefix="headrace-", dir=parts.scratch) as scratch:
+    with disk.refusals(), scratch.folder(parts.scratch) as folder:
         context = StageContext(
             owner=owner, record=record, fence=hold.fence, attempt=claim.attempt, progress=claim.progress, store=hold.store, story=hold.story,
-            fetcher=parts.fetcher, parser=parts.parser, limits=parts.limits, unpacked=parts.unpacked, scratch=Path(scratch),
-            max_bytes=parts.max_upload_bytes, heartbeat=hold.heartbeat,
+            fetcher=parts.fetcher, parser=parts.parser, limits=parts.limits, unpacked=parts.unpacked, scratch=folder,
+            max_bytes=parts.max_upload_bytes, heartbeat=hold.heartbeat, accept_types=parts.accept_types,
         )  # fmt: skip
         hold.patience.tell = context.waits_for_storage
         try:

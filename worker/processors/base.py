@@ -1,8 +1,8 @@
-"""What a processor is written against: `headrace_plugin`, for those that come with Headrace as for those of others (ADR 15)."""
+"""What a processor is written against: `headrace_plugin`, for those that come with Headrace as for those of others (ADR 21)."""
 
 from __future__ import annotations
 
-from headrace_plugin import Extracted, Failed, Heading, Limits, Processor, Reading, Thumbnail, Thumbnailer, Unsupported
+from headrace_plugin import THUMBNAIL, Extracted, Failed, Heading, Limits, Processor, Reading, Thumbnail, Thumbnailer, Unsupported
 
 
 class BuiltIn:
@@ -12,4 +12,4 @@ class BuiltIn:
     priority: int = 0
 
 
-__all__ = ["BuiltIn", "Extracted", "Failed", "Heading", "Limits", "Processor", "Reading", "Thumbnail", "Thumbnailer", "Unsupported"]
+__all__ = ["THUMBNAIL", "BuiltIn", "Extracted", "Failed", "Heading", "Limits", "Processor", "Reading", "Thumbnail", "Thumbnailer", "Unsupported"]

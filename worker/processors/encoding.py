@@ -10,13 +10,14 @@ import codecs
 import os
 import re
 import unicodedata
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
 
 from charset_normalizer import from_bytes
 
-from worker.processors.base import Limits
+from worker.processors.base import Limits, Reading
 
 SAMPLE_BYTES: Final = 64 * 1024
 LAST_RESORT: Final = "cp1252"
@@ -31,6 +32,10 @@ _MARKS: Final = {
 }
 # In order of preference among those that fit equally well. cp932 is Shift-JIS as Windows writes it.
 _LEGACY: Final = ["cp1252", "cp932", "euc_jp", "gb18030", "big5", "euc_kr", "cp1250", "cp1251", "koi8_r", "cp866"]
+_WIDER: Final = {
+    "iso8859_1": "cp1252", "ascii": "cp1252", "shift_jis": "cp932", "gb2312": "gb18030", "gbk": "gb18030", "euc_kr": "cp949", "iso8859_9": "cp1254",
+}  # fmt: skip
+_ISO_2022_JP: Final = re.compile(rb"\x1b\$[@B]|\x1b\([IJ]")
 _SEAM: Final = re.compile(rb"[\x00-\x2f]")
 """Bytes that are never part of a longer character in any of these: between them stand words."""
 
@@ -47,20 +52,56 @@ class Decoded:
     """Nothing proves the encoding, or some bytes did not fit and became U+FFFD."""
     truncated: bool
 
+    def warn(self, reading: Reading) -> None:
+        """Of what the user should know of it."""
+        if self.guessed:
+            reading.warn("encoding_guessed", f"Read as {self.encoding}, which nothing proves")
+        if self.truncated:
+            reading.warn("truncated", f"Only the first {len(self.text)} characters were kept")
+        if not self.text.strip():
+            reading.warn("no_text", "There is nothing but white space")
 
-def decode(path: Path, *, limit: int = Limits().text_characters) -> Decoded:
-    """The first `limit` characters, free of lone surrogates. Any bytes decode; a few times `limit` of memory, whatever the size."""
+
+def decode(path: Path, *, limit: int = Limits().text_characters, declared: str | None = None) -> Decoded:
+    """The first `limit` characters, free of lone surrogates. Any bytes decode; a few times `limit` of memory, whatever the size.
+
+    `declared` is the document's own word for its encoding, taken where all bytes fit it and nothing surer is found.
+    """
     with path.open("rb") as file:
         head = file.read(SAMPLE_BYTES)
         if unicode := marked(head) or unmarked_utf16(head):
             return _read(file, unicode, limit)
+        if _ISO_2022_JP.search(head):  # ASCII, byte by byte
+            return _read(file, "iso2022_jp", limit)
         try:
             return _read(file, "utf-8", limit, errors="strict")
         except UnicodeDecodeError:
             # Where it failed is where the evidence is: a long file may be plain ASCII at both ends.
             sample = _sample(file, around=file.tell())
+        if (codec := _known(declared)) is not None:
+            with suppress(UnicodeDecodeError):
+                return _read(file, codec, limit, errors="strict")
         encoding, guessed = _nearly_utf8(sample) or _legacy(sample) or (LAST_RESORT, True)
         return _read(file, encoding, limit, guessed=guessed)
+
+
+def _known(declared: str | None) -> str | None:
+    """The codec of that name, as browsers take it: the wider one where two have one name."""
+    try:
+        name = codecs.lookup(declared or "").name.replace("-", "_")
+    except (LookupError, ValueError):
+        return None
+    if name in {"utf_8", "utf_7"} or not _is_text_codec(name):
+        return None
+    return _WIDER.get(name, name)
+
+
+def _is_text_codec(name: str) -> bool:
+    try:
+        b"a".decode(name)
+    except (LookupError, UnicodeDecodeError):
+        return False
+    return True
 
 
 def marked(head: bytes) -> str | None:

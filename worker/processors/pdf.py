@@ -1,7 +1,8 @@
-"""PDF by PDFium: text page by page, page count, and what the document says of itself."""
+"""PDF by PDFium: text page by page, page count, outline, what the document says of itself, and a picture of its first page."""
 
 from __future__ import annotations
 
+import ctypes
 import os
 import re
 from contextlib import closing
@@ -13,7 +14,9 @@ import pypdfium2
 from pypdfium2 import raw
 
 from app.domain import media
-from worker.processors.base import BuiltIn, Extracted, Failed, Reading
+from worker.processors import picture
+from worker.processors.base import BuiltIn, Extracted, Failed, Heading, Reading, Thumbnail
+from worker.processors.ocr import DOTS_PER_INCH, PIXELS, Ocr
 
 # They have no annotations.
 _pdfium: Any = pypdfium2
@@ -21,6 +24,12 @@ _raw: Any = raw
 _Document = Any
 
 _SAID_LIMIT_CHARACTERS: Final = 1000
+_OUTLINE_DEPTH: Final = 15
+_OUTLINE_ENTRIES: Final = 1000
+_ATTACHMENTS: Final = 100
+_LANGUAGE_CHARACTERS: Final = 64
+_SEARCHED_BYTES: Final = 8 * 1024 * 1024
+_ACTION: Final = re.compile(rb"/(?:JavaScript|JS|Launch)\b")
 _SAYS: Final = {"title": "Title", "author": "Author", "subject": "Subject", "creator": "Creator", "producer": "Producer"}
 _DATES: Final = {"created_at": "CreationDate", "modified_at": "ModDate"}
 _DATE: Final = re.compile(r"(?:D:)?(\d{4})(\d\d)?(\d\d)?(\d\d)?(\d\d)?(\d\d)?(?:(Z)|([+-])(\d\d)'?(\d\d)?)?", re.ASCII)
@@ -39,8 +48,27 @@ class PdfProcessor(BuiltIn):
             pages = len(document)
             if not pages:
                 raise Failed("malformed", "no pages")
-            _read(document, pages, reading)
-            return Extracted(pages=pages, document=_said(document))
+            ocr = Ocr(reading)
+            _read(document, pages, reading, ocr)
+            _warn(document, reading)
+            attachments = _attachments(document)
+            return Extracted(
+                pages=pages,
+                language=_language(document),
+                document=_said(document),
+                outline=_outline(document),
+                details=({"attachments": attachments} if attachments else {}) | ocr.report(),
+            )
+
+    def thumbnail(self, reading: Reading) -> Thumbnail | None:
+        with _open(reading.path) as document:
+            if not len(document):
+                return None
+            _flatten(document, 0)
+            with closing(document.get_page(0)) as page:
+                scale = reading.limits.thumbnail_pixels / max(1.0, *page.get_size())
+                with closing(page.render(scale=scale, rev_byteorder=True)) as bitmap:
+                    return picture.draw(bitmap.to_pil(), reading)
 
 
 def _open(path: Path) -> _Document:
@@ -56,14 +84,17 @@ def _open(path: Path) -> _Document:
     raise Failed("encrypted" if encrypted else "malformed", f"PDFium error {code}")
 
 
-def _read(document: _Document, pages: int, reading: Reading) -> None:
+def _read(document: _Document, pages: int, reading: Reading, ocr: Ocr) -> None:
     broken, silent = 0, True
     for index in range(pages):
         try:
             page = _page(document, index)
         except _pdfium.PdfiumError:
             page, broken = "", broken + 1
-        silent = silent and not page.strip()
+        if page.strip():
+            silent = False
+        elif ocr.has_room:
+            page = _recognised(document, index, ocr)
         goes_on = reading.write_page(page)
         reading.progress(index + 1, pages, "pages")
         if not goes_on:
@@ -73,13 +104,82 @@ def _read(document: _Document, pages: int, reading: Reading) -> None:
     if broken:
         reading.warn("malformed", f"{broken} of {pages} pages cannot be read")
     if silent:
-        reading.warn("no_text", "No page has text: scanned, or drawn")
+        reading.warn("no_text", "No page has text: scanned, or drawn" + ("" if ocr.is_there else ". There is no OCR here"))
+
+
+def _recognised(document: _Document, index: int, ocr: Ocr) -> str:
+    try:
+        with closing(document.get_page(index)) as page:
+            width, height = page.get_size()
+            scale = min(DOTS_PER_INCH / 72, (PIXELS / max(1.0, width * height)) ** 0.5)
+            with closing(page.render(scale=scale, grayscale=True)) as bitmap:
+                return ocr.read(bitmap.to_pil())
+    except _pdfium.PdfiumError:
+        return ""
+
+
+def _flatten(document: _Document, index: int) -> None:
+    """What is filled into a form is drawn over the page. Here it becomes a part of it, in memory."""
+    if document.get_formtype() != _raw.FORMTYPE_NONE:
+        with closing(document.get_page(index)) as page:
+            _raw.FPDFPage_Flatten(page, _raw.FLAT_NORMALDISPLAY)
 
 
 def _page(document: _Document, index: int) -> str:
+    _flatten(document, index)
     with closing(document.get_page(index)) as page, closing(page.get_textpage()) as textpage:
         text: str = textpage.get_text_bounded()
     return text.translate(_CLEAN)
+
+
+def _outline(document: _Document) -> list[Heading]:
+    found: list[Heading] = []
+    try:
+        for bookmark in document.get_toc(max_depth=_OUTLINE_DEPTH):
+            if len(found) == _OUTLINE_ENTRIES:
+                break
+            target = bookmark.get_dest()
+            page = target.get_index() if target else None
+            title = bookmark.get_title()[:_SAID_LIMIT_CHARACTERS].translate(_CLEAN).strip()
+            found.append(Heading(title, bookmark.level + 1, None if page is None else page + 1))
+    except (_pdfium.PdfiumError, UnicodeDecodeError):
+        return found  # as far as it could be read
+    return found
+
+
+def _attachments(document: _Document) -> list[str]:
+    names = []
+    for index in range(min(document.count_attachments(), _ATTACHMENTS)):
+        try:
+            names.append(document.get_attachment(index).get_name()[:_SAID_LIMIT_CHARACTERS].translate(_CLEAN))
+        except (_pdfium.PdfiumError, UnicodeDecodeError):
+            continue
+    return names
+
+
+def _language(document: _Document) -> str | None:
+    size = _raw.FPDFCatalog_GetLanguage(document, None, 0)
+    if not 2 < size <= 2 * _LANGUAGE_CHARACTERS:
+        return None
+    buffer = (ctypes.c_ushort * (size // 2))()
+    _raw.FPDFCatalog_GetLanguage(document, buffer, size)
+    return bytes(buffer).decode("utf-16-le", "replace").rstrip("\0").strip() or None
+
+
+def _warn(document: _Document, reading: Reading) -> None:
+    """Of what is in it beside text."""
+    if _raw.FPDF_GetSecurityHandlerRevision(document) >= 0:
+        reading.warn("encrypted", "It is encrypted, though it opens without a password")
+    if _raw.FPDFDoc_GetJavaScriptActionCount(document) > 0 or _mentions_action(reading.path):
+        reading.warn("active_content", "It has a script, or starts a program")
+
+
+def _mentions_action(path: Path) -> bool:
+    """In plain sight, and near the beginning or the end: what is compressed is not looked into."""
+    with path.open("rb") as file:
+        head = file.read(_SEARCHED_BYTES)
+        file.seek(max(len(head), path.stat().st_size - _SEARCHED_BYTES))
+        return bool(_ACTION.search(head) or _ACTION.search(file.read(_SEARCHED_BYTES)))
 
 
 def _said(document: _Document) -> dict[str, str]:

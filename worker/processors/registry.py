@@ -12,13 +12,29 @@ from importlib.metadata import entry_points
 from typing import Any, Final
 
 from headrace_plugin import ENTRY_POINTS
+from worker.processors.archive import ArchiveProcessor
 from worker.processors.base import Processor
+from worker.processors.csvtable import CsvProcessor
+from worker.processors.docx import DocxProcessor
+from worker.processors.epub import EpubProcessor
+from worker.processors.images import ImageProcessor
+from worker.processors.odf import OdfProcessor
 from worker.processors.pdf import PdfProcessor
+from worker.processors.pptx import PptxProcessor
+from worker.processors.recording import RecordingProcessor
+from worker.processors.rtf import RtfProcessor
+from worker.processors.svg import SvgProcessor
 from worker.processors.text import TextProcessor
+from worker.processors.webpage import WebpageProcessor
+from worker.processors.xlsx import XlsxProcessor
 
 log = logging.getLogger(__name__)
 
-BUILT_IN: Final[tuple[type[Processor], ...]] = (PdfProcessor, TextProcessor)
+BUILT_IN: Final[tuple[type[Processor], ...]] = (
+    PdfProcessor, DocxProcessor, PptxProcessor, XlsxProcessor, OdfProcessor, EpubProcessor, RtfProcessor, WebpageProcessor, CsvProcessor, ImageProcessor,
+    SvgProcessor, ArchiveProcessor, RecordingProcessor, TextProcessor,
+)  # fmt: skip
+"""The last one takes whatever is text."""
 
 
 class Registry:

@@ -21,7 +21,7 @@ _THREADS = 8
 
 
 class Scan:
-    """One at a time. What is opened again goes through the turns of its owner (docs/adr/0015), so however much it is, the queues stay short."""
+    """One at a time. What is opened again goes through the turns of its owner (docs/adr/0018), so however much it is, the queues stay short."""
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts

@@ -12,27 +12,23 @@ before the last whole sweep was judged by it, so a sweep lists everything and re
 from __future__ import annotations
 
 import heapq
-import shutil
-import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 from app.domain.ids import OwnerId, SourceId
 from app.domain.layout import CHANNELS, OBJECTS, SOURCES, source_prefix
 from app.ports import ObjectStore
 from app.protocol import inbox
+from worker.pipeline import scratch
 from worker.pipeline.run import Parts
 from worker.reconcile.holdings import Holdings
 
 NOBODY = OwnerId("")
 EVER = datetime.min.replace(tzinfo=UTC)
 _THREADS = 8
-_SCRATCH = "headrace-*"
 _MARKER = "channels/<ws-uuid>/<owner>/<source>"
 
 
@@ -72,7 +68,7 @@ class Sweep:
     def steps(self, after: OwnerId = NOBODY) -> Iterator[Step]:
         """In bounded steps, of a page of some kind each; the owners up to `after` were swept already. Raises Unavailable."""
         store = self._parts.store
-        yield Step(Counter(transfers=store.drop_abandoned(self.before), scratch=_clear(self._parts.scratch, self.before)), after)
+        yield Step(Counter(transfers=store.drop_abandoned(self.before), scratch=scratch.sweep(self._parts.scratch)), after)
         with ThreadPoolExecutor(_THREADS) as pool:
             for owner in _owners(store, after):
                 holdings = Holdings(
@@ -117,16 +113,3 @@ def _names(store: ObjectStore, prefix: str, after: str) -> Iterator[str]:
     while page := store.names(prefix, after=at):
         yield from (name.removesuffix("/") for name in page)
         at = page[-1]
-
-
-def _clear(scratch: Path, before: datetime) -> int:
-    """Where this machine has the workers' scratch: the folders that a killed one left. What lies in the system's own may be another stack's."""
-    cleared = 0
-    if scratch == Path(tempfile.gettempdir()):
-        return cleared
-    for folder in scratch.glob(_SCRATCH):
-        with suppress(OSError):
-            if folder.is_dir() and folder.stat().st_mtime < before.timestamp():
-                shutil.rmtree(folder, ignore_errors=True)
-                cleared += 1
-    return cleared

@@ -8,21 +8,25 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 from app.adapters.celery_queue import message
 from app.adapters.redis.keys import Keyspace
-from app.domain.channel import ChannelState, Registration
+from app.domain.channel import ChannelState, Heads, Registration
 from app.domain.events import Milestone, SourceAccepted, SourceProgress
 from app.domain.ids import ChannelId, Fence, OwnerId, SourceId, UploadId
 from app.domain.jobs import PROCESS_SOURCE, Lane, ProcessSource, lane_of
 from app.domain.layout import member, split_member
+from app.domain.position import Position, position
 from app.domain.results import Moment
 from app.domain.source import InboxRecord, State
 from app.domain.stages import Stage
 from app.ports import Claim, Due, LedgerRecord
 
 T = TypeVar("T")
+
+_LAST = b"999999"
+"""LAST of `_append.lua`: the attempt of an end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +52,11 @@ class Terms:
 
 def _ms(seconds: float) -> int:
     return int(seconds * 1000)
+
+
+def _moment(epoch: str) -> datetime:
+    """When it began: `_append.lua` names it so."""
+    return datetime.fromtimestamp(int(epoch[:-5], 16), UTC)
 
 
 def moments(reply: list[bytes]) -> list[Moment]:
@@ -80,6 +89,12 @@ def ledger_record(h: dict[bytes, bytes]) -> LedgerRecord | None:
 def _claim(reply: list[Any]) -> Claim:
     kind, _, code = reply[0].decode().partition(" ")
     return Claim(kind=kind, attempt=int(reply[1]), worker=reply[2].decode(), lost=bool(reply[3]), progress=int(reply[4]), code=code)
+
+
+def ended_runs(h: dict[bytes, bytes]) -> set[tuple[SourceId, int]]:
+    """The runs whose end is the last that a channel said of their source, from its hash."""
+    last = {SourceId(field[2:].decode()): at.split(b":") for field, at in h.items() if field.startswith(b"s:")}
+    return {(source, int(at[0])) for source, at in last.items() if at[1] == _LAST}
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +180,7 @@ class Calls:
         k, source, ws = self.keys, record.source_uuid, record.ws_uuid
         return Call(
             "progress",
-            [k.source(owner, source), k.progress(owner, ws)],
+            [k.source(owner, source), k.progress(owner, ws), k.channel(owner, ws)],
             [source, record.run, fence, event.progress, event.to_json(), k.live(owner, ws), self.terms.events_ttl_seconds],
             bool,
         )
@@ -241,27 +256,35 @@ class Calls:
         return Call("lead", [self.keys.leader], [name, _ms(seconds)], bool)
 
     def register(
-        self, owner: OwnerId, channel: ChannelId, *, explicit: bool, keep_open: bool | None = None, expect: int | None = None, force: bool = False
+        self,
+        owner: OwnerId,
+        channel: ChannelId,
+        *,
+        explicit: bool,
+        keep_open: bool | None = None,
+        expect: int | None = None,
+        force: Literal["", "name", "channel"] = "",
     ) -> Call[Registration]:
         keep = "" if keep_open is None else str(int(keep_open))
         return Call(
             "register",
             self._channel(owner, channel),
-            [owner, self.terms.events_ttl_seconds, str(int(explicit)), keep, str(int(force)), "" if expect is None else expect],
+            [owner, self.terms.events_ttl_seconds, str(int(explicit)), keep, force, "" if expect is None else expect],
             lambda r: Registration(owner=OwnerId(r[0].decode()), new=bool(r[1])),
         )
 
     def receiving(self, owner: OwnerId, channel: ChannelId, upload: UploadId, seconds: int) -> Call[None]:
         return Call("receiving", [self.keys.receiving(owner, channel)], [upload, _ms(seconds)], lambda _: None)
 
-    def heads(self, channels: Sequence[tuple[OwnerId, ChannelId]]) -> Call[list[tuple[str, int] | None]]:
-        def parse(reply: list[list[Any]]) -> list[tuple[str, int] | None]:
-            return [(epoch.decode(), int(head)) if epoch else None for epoch, head in zip(*reply, strict=True)]
+    def heads(self, channels: Sequence[tuple[OwnerId, ChannelId]]) -> Call[Heads]:
+        def parse(reply: list[Any]) -> Heads:
+            epochs, heads, life = reply
+            return Heads([Position(epoch.decode(), int(head)) if epoch else None for epoch, head in zip(epochs, heads, strict=True)], life.decode())
 
         return Call("heads", [self.keys.channel(*channel) for channel in channels], [], parse)
 
-    def told(self, owner: OwnerId, channel: ChannelId, offset: int) -> Call[None]:
-        return Call("told", [self.keys.channel(owner, channel)], [offset], lambda _: None)
+    def told(self, owner: OwnerId, channel: ChannelId, last: Position) -> Call[None]:
+        return Call("told", [self.keys.channel(owner, channel)], [*last], lambda _: None)
 
     def state(self, owner: OwnerId, channel: ChannelId) -> Call[ChannelState | None]:
         k = self.keys
@@ -269,10 +292,12 @@ class Calls:
         def parse(reply: list[Any]) -> ChannelState | None:
             if not reply:
                 return None
-            head, epoch, mark, keep, busy, first, registered, expected, ended = reply
+            head, epoch, mark, keep, busy, first, registered, expected, ended, past, restarted = reply
+            ends = tuple(position(end) for end in past.decode().split())
             return ChannelState(
                 owner=owner, head=int(head), epoch=epoch.decode(), mark=int(mark), keep_open=keep == b"1", busy=int(busy), first=int(first),
-                registered=registered == b"1", expected=int(expected), ended=int(ended),
+                registered=registered == b"1", expected=int(expected), ended=int(ended), past=ends, restarted=bool(restarted),
+                began=_moment(ends[0].epoch if ends else epoch.decode()),
             )  # fmt: skip
 
         return Call("channel", [k.channel(owner, channel), k.busy(owner, channel), k.receiving(owner, channel), k.stream(owner, channel)], [], parse)

@@ -11,8 +11,6 @@ from importlib.resources import files
 from typing import Any
 
 from redis import Redis
-from redis.asyncio import Redis as AsyncRedis
-from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoPermissionError, RedisError, ResponseError
@@ -44,11 +42,6 @@ _RETRY_ON = (RedisConnectionError,)
 
 def connect(location: RedisLocation) -> Redis:
     return Redis.from_url(location.url, health_check_interval=15, retry=Retry(NoBackoff(), _RETRIES, supported_errors=_RETRY_ON), **location.options)
-
-
-def connect_async(location: RedisLocation) -> AsyncRedis:
-    """For libraries that want a client of redis-py; ours is commands.py."""
-    return AsyncRedis.from_url(location.url, health_check_interval=15, retry=AsyncRetry(NoBackoff(), _RETRIES, supported_errors=_RETRY_ON), **location.options)
 
 
 @cache

@@ -70,10 +70,8 @@ class Keyspace:
     def ticket(self, ticket: str) -> str:
         return f"{self.prefix}ticket:{ticket}"
 
-    @property
-    def quotas(self) -> str:
-        """Begins every key of the library `limits`."""
-        return f"{self.prefix}quota"
+    def quota(self, whose: str, kind: str) -> str:
+        return f"{self.prefix}quota:{whose}~{kind}"
 
     def token(self, token: str) -> str:
         return f"{self.prefix}token:{token}"

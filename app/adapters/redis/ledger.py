@@ -8,13 +8,14 @@ from typing import Any, TypeVar, cast
 from redis import Redis
 
 from app.adapters.redis.breaker import Breaker
-from app.adapters.redis.calls import Call, Calls, ledger_record
+from app.adapters.redis.calls import Call, Calls, ended_runs, ledger_record
 from app.adapters.redis.client import script, unavailable
 from app.adapters.redis.commands import Commands
-from app.domain.channel import ChannelState, Registration
+from app.domain.channel import ChannelState, Heads, Registration
 from app.domain.events import Milestone, SourceProgress, SourceReceiving
 from app.domain.ids import ChannelId, Fence, OwnerId, SourceId, UploadId
 from app.domain.jobs import Lane
+from app.domain.position import Position
 from app.domain.results import Moment
 from app.domain.source import InboxRecord, State
 from app.domain.stages import Stage
@@ -132,6 +133,10 @@ class AsyncRedisLedger:
     async def _ask(self, *command: str | int | bytes) -> Any:
         return await self._guarded(lambda: self._redis(*command))
 
+    async def _hash(self, key: str) -> dict[bytes, bytes]:
+        found = await self._ask("HGETALL", key)
+        return dict(zip(found[::2], found[1::2], strict=True))
+
     async def accept(self, owner: OwnerId, record: InboxRecord, *, receiving: UploadId | None = None) -> bool:
         return await self._run(self._calls.accept(owner, record, receiving))
 
@@ -139,8 +144,7 @@ class AsyncRedisLedger:
         return await self._run(self._calls.finish(owner, record, event, state))
 
     async def record(self, owner: OwnerId, source: SourceId) -> LedgerRecord | None:
-        found = await self._ask("HGETALL", self._calls.keys.source(owner, source))
-        return ledger_record(dict(zip(found[::2], found[1::2], strict=True)))
+        return ledger_record(await self._hash(self._calls.keys.source(owner, source)))
 
     async def place(self, owner: OwnerId, source: SourceId) -> int | None:
         return await self._run(self._calls.place(owner, source))
@@ -158,7 +162,10 @@ class AsyncRedisLedger:
         return await self._run(self._calls.register(owner, channel, explicit=explicit, keep_open=keep_open, expect=expect))
 
     async def restore(self, owner: OwnerId, channel: ChannelId) -> None:
-        await self._run(self._calls.register(owner, channel, explicit=False, force=True))
+        await self._run(self._calls.register(owner, channel, explicit=False, force="name"))
+
+    async def reopen(self, owner: OwnerId, channel: ChannelId) -> None:
+        await self._run(self._calls.register(owner, channel, explicit=False, force="channel"))
 
     async def is_whole(self) -> bool:
         return bool(await self._ask("HEXISTS", self._calls.keys.scan, "whole"))
@@ -189,11 +196,11 @@ class AsyncRedisLedger:
     async def state(self, owner: OwnerId, channel: ChannelId) -> ChannelState | None:
         return await self._run(self._calls.state(owner, channel))
 
-    async def heads(self, channels: Sequence[tuple[OwnerId, ChannelId]]) -> list[tuple[str, int] | None]:
+    async def heads(self, channels: Sequence[tuple[OwnerId, ChannelId]]) -> Heads:
         return await self._run(self._calls.heads(channels))
 
-    async def told(self, owner: OwnerId, channel: ChannelId, offset: int) -> None:
-        await self._run(self._calls.told(owner, channel, offset))
+    async def told(self, owner: OwnerId, channel: ChannelId, last: Position) -> None:
+        await self._run(self._calls.told(owner, channel, last))
 
     async def read(self, owner: OwnerId, channel: ChannelId, *, after: int, limit: int = 500) -> list[tuple[int, bytes]]:
         entries = await self._ask("XRANGE", self._calls.keys.stream(owner, channel), f"{after + 1}-0", "+", "COUNT", limit)
@@ -202,6 +209,9 @@ class AsyncRedisLedger:
     async def sources(self, owner: OwnerId, channel: ChannelId) -> list[SourceId]:
         fields = await self._ask("HKEYS", self._calls.keys.channel(owner, channel))
         return [SourceId(field[2:].decode()) for field in fields if field.startswith(b"s:")]
+
+    async def ends(self, owner: OwnerId, channel: ChannelId) -> set[tuple[SourceId, int]]:
+        return ended_runs(await self._hash(self._calls.keys.channel(owner, channel)))
 
     async def latest_progress(self, owner: OwnerId, channel: ChannelId) -> list[bytes]:
         return list(await self._ask("HVALS", self._calls.keys.progress(owner, channel)))

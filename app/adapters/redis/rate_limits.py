@@ -1,63 +1,42 @@
-"""Quotas over Redis: sliding window counters of the library `limits`, two small counters for each owner and quota."""
+"""Quotas over Redis: a small hash for each owner and quota, and one script for each question. Asked before a body is read, so it must be cheap."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Awaitable, Callable
 from math import ceil
 from typing import Any
 
-from limits import RateLimitItem, RateLimitItemPerSecond
-from limits.aio.storage import RedisStorage
-from limits.aio.strategies import SlidingWindowCounterRateLimiter
-from redis.asyncio import Redis as AsyncRedis
-
 from app.adapters.redis.breaker import Breaker
 from app.adapters.redis.client import unavailable
+from app.adapters.redis.commands import Commands
 from app.adapters.redis.keys import Keyspace
 from app.domain.ids import SourceId
 from app.domain.quota import SECONDS, Kind, Standing
 
 
 class RedisRateLimits:
-    """Implements ports.RateLimits, over the connections of `redis`."""
+    """Implements ports.RateLimits."""
 
-    def __init__(self, redis: AsyncRedis, keys: Keyspace, breaker: Breaker | None = None) -> None:
-        # The address is not used where there are connections already, but it says which kind of server it is.
-        options: Any = {"connection_pool": redis.connection_pool}
-        storage = RedisStorage("async+redis://", implementation="redispy", key_prefix=keys.quotas, **options)
-        self._limiter = SlidingWindowCounterRateLimiter(storage)
-        self._breaker = breaker
-        self._redis: Any = redis
+    def __init__(self, redis: Commands, keys: Keyspace, breaker: Breaker | None = None) -> None:
+        self._redis = redis
         self._keys = keys
+        self._breaker = breaker
 
     async def take(self, kind: Kind, whose: str, amount: int, *, cost: int = 1) -> bool:
-        return bool(await self._ask(lambda: self._limiter.hit(_item(kind, amount), kind, whose, cost=cost)))
+        counted, _, _ = await self._quota(kind, whose, amount, cost)
+        return bool(counted)
 
     async def standing(self, kind: Kind, whose: str, amount: int) -> Standing:
-        stats = await self._ask(lambda: self._limiter.get_window_stats(_item(kind, amount), kind, whose))
-        return Standing(max(0, stats.remaining), max(1, ceil(stats.reset_time - time.time())))
+        _, remaining, reset_ms = await self._quota(kind, whose, amount, 0)
+        return Standing(remaining, max(1, ceil(reset_ms / 1000)))
 
     async def spend(self, token: str, source: SourceId, *, most: int, seconds: int) -> bool:
-        key = self._keys.token(token)
+        return bool(await self._run("spend", self._keys.token(token), source, most, seconds))
 
-        async def add() -> bool:
-            async with self._redis.pipeline(transaction=True) as both:
-                both.sadd(key, source)
-                both.scard(key)
-                both.expire(key, seconds)
-                new, spent, _ = await both.execute()
-            if spent <= most or not new:
-                return True
-            await self._redis.srem(key, source)  # who comes in between finds one too many, and there was no room for it either
-            return False
+    async def _quota(self, kind: Kind, whose: str, amount: int, cost: int) -> Any:
+        return await self._run("quota", self._keys.quota(whose, kind), amount, cost, 1000 * SECONDS[kind])
 
-        return bool(await self._ask(add))
-
-    async def _ask(self, ask: Callable[[], Awaitable[Any]]) -> Any:
+    async def _run(self, script: str, key: str, *args: str | int | bytes) -> Any:
         with unavailable():
-            return await (ask() if self._breaker is None else self._breaker(ask))
-
-
-def _item(kind: Kind, amount: int) -> RateLimitItem:
-    return RateLimitItemPerSecond(amount, SECONDS[kind])
+            if self._breaker is None:
+                return await self._redis.run(script, [key], [*args])
+            return await self._breaker(lambda: self._redis.run(script, [key], [*args]))

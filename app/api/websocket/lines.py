@@ -1,4 +1,4 @@
-"""Lines: every socket of this process. One timer pings them and finds those that went silent; a stopping process closes them in batches."""
+"""Lines: every socket and event stream of this process. One timer pings sockets and finds those that went silent; a stopping process closes all, in batches."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import math
 from collections.abc import Iterator
 from contextlib import suppress
+from typing import Protocol
 
 from starlette.websockets import WebSocket
 
@@ -34,6 +35,20 @@ _SMALL_BATCH = 20
 _LAST_SECONDS = 2
 
 
+class Stream(Protocol):
+    """An answer over HTTP that goes on until its channel is over."""
+
+    @property
+    def is_open(self) -> bool:
+        """It was neither closed nor has it ended."""
+
+    def close(self, code: int) -> None:
+        """After what waits was written."""
+
+    def cut(self) -> None:
+        """Now, whatever waits."""
+
+
 class Lines:
     def __init__(self, *, parks: bool = True) -> None:
         """`parks` False: sockets stay handed off."""
@@ -41,6 +56,7 @@ class Lines:
         self.is_draining = False
         self._by_fd: list[Framed | None] = []
         self._plain: set[Plain] = set()
+        self._streams: set[Stream] = set()
         self._count = 0
         self._empty = asyncio.Event()
         self._lot: Lot | None = None
@@ -51,9 +67,10 @@ class Lines:
     def __len__(self) -> int:
         return self._count
 
-    def __iter__(self) -> Iterator[Line]:
+    def __iter__(self) -> Iterator[Line | Stream]:
         yield from [line for line in self._by_fd if line is not None]
         yield from list(self._plain)
+        yield from list(self._streams)
 
     # ------------------------------------------------------------------------------------------------ coming and going
 
@@ -76,6 +93,24 @@ class Lines:
             self._place(line)
         return self._late(line)
 
+    def admit(self, stream: Stream) -> None:
+        """It is closed when the sockets are. Whoever admits it dismisses it."""
+        self._count += 1
+        self._streams.add(stream)
+        SOCKETS.labels("stream").inc()
+        if self.is_draining:
+            stream.close(1012)
+
+    def dismiss(self, stream: Stream) -> None:
+        self._streams.discard(stream)
+        SOCKETS.labels("stream").dec()
+        self._gone()
+
+    def _gone(self) -> None:
+        self._count -= 1
+        if not self._count:
+            self._empty.set()
+
     def _late(self, line: Line) -> Line:
         """A handshake that began before we were told to stop."""
         if self.is_draining:
@@ -94,9 +129,7 @@ class Lines:
         self._lot.admit(line)
 
     def forget(self, line: Framed | Plain) -> None:
-        self._count -= 1
-        if not self._count:
-            self._empty.set()
+        self._gone()
         if isinstance(line, Plain):
             self._plain.discard(line)
             _PLAIN.dec()
@@ -126,7 +159,7 @@ class Lines:
     def _sweep(self) -> None:
         self._timer = None
         self.visit()
-        if self._count > len(self._plain):
+        if self._count > len(self._plain) + len(self._streams):
             self._timer = asyncio.get_running_loop().call_later(_TURN_SECONDS, self._sweep)
 
     def visit(self) -> None:

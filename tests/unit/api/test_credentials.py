@@ -142,7 +142,7 @@ async def test_a_token_brings_as_many_sources_as_it_may(app, house):
     assert [(source["status"], source.get("code")) for source in several.json()["sources"]] == [(200, None), (403, "token_used_up")]
     refused = await upload("s-4")
     assert (refused.status, refused.json()["code"]) == (403, "token_used_up")
-    assert sorted(source for _, source in inbox.sources(house.inner)) == ["s-1", "s-2"]
+    assert [name.rpartition("~")[2] for name in inbox.page(house.inner, after="", limit=9)] == ["s-1", "s-2"]
     assert len(house.inner.keys("objects/")) == 2
 
 

@@ -3,13 +3,15 @@ import json
 
 import pytest
 
-from app.api import event_streams
+from app.api import event_streams, seated
 from app.api.event_streams import PREFIXES
+from app.api.websocket.lines import Lines
 from app.domain.layout import marker_key
 from app.protocol import inbox
 from app.protocol.commit import commit
 from app.services import hub, subscribe, synchronous
 from tests.unit.api.asgi import SILENT, WHO, request
+from tests.unit.api.conftest import application
 from tests.unit.doubles import ADA, CHANNEL, SOURCE, a_success
 from tests.unit.services.channel import Channel, until
 
@@ -131,6 +133,83 @@ async def test_a_channel_that_a_wipe_took_is_found_by_its_markers(app, house, ch
     house.ledger.memory.wipe()
     told = frames((await stream(app, CHANNEL_EVENTS, **{"last-event-id": f"{epoch}:1"})).body)
     assert [frame["event"] for frame in told] == ["channel.recovered", "source.snapshot", "end"]
+
+
+def taking(app, path, **headers):
+    """A stream that is open, and its client."""
+    return asyncio.create_task(request(app, "GET", path, [b"", SILENT], headers=WHO | headers))
+
+
+@pytest.mark.parametrize("path", [CHANNEL_EVENTS, SOURCE_EVENTS])
+async def test_a_stream_has_a_seat_among_the_sockets_and_gives_it_back(app, house, channel, path):
+    streams = [taking(app, path) for _ in range(2)]
+    await until(lambda: house.sockets.open == 2)
+    refused = await stream(app, path)
+    assert (refused.status, refused.json()["code"], house.sockets.open) == (429, "too_many_sockets", 2)
+    streams[0].cancel()
+    await until(lambda: house.sockets.open == 1)
+    await channel.finish()
+    assert frames((await streams[1]).body)[-1]["event"] == "end"
+    assert house.sockets.open == 0
+
+
+async def test_who_is_refused_a_channel_takes_no_seat(app, house, channel):
+    assert (await stream(app, "/public/channels/unknown/events")).status == 404
+    assert (await stream(app, CHANNEL_EVENTS, **{"last-event-id": "x"})).status == 400
+    assert house.sockets.open == 0
+
+
+@pytest.mark.parametrize("path", [CHANNEL_EVENTS, SOURCE_EVENTS])
+async def test_a_process_that_stops_ends_its_streams_without_an_end_and_takes_no_new_ones(house, channel, path):
+    lines = Lines()
+    app = application(house, lines)
+    streaming = taking(app, path)
+    await until(lambda: len(lines) == 1 and house.feed.watched)
+    channel.append()
+    await asyncio.wait_for(lines.drain(1), 20)
+    body = (await streaming).body
+    told, _, last = body.rpartition(b"retry: ")
+    assert 1000 <= int(last) <= 5000
+    assert [frame["event"] for frame in frames(told)] == ["source.accepted", "source.processing"]
+    refused = await stream(app, path)
+    assert (refused.status, refused.json()["code"]) == (503, "stopping")
+    assert (len(lines), house.sockets.open, house.hub._rooms) == (0, 0, {})
+
+
+async def test_a_client_that_takes_nothing_gives_up_its_seat(house, channel, monkeypatch):
+    monkeypatch.setattr(seated, "_STUCK_SECONDS", 0.02)
+    lines = Lines()
+
+    async def stuck(scope, receive, send):
+        async def never(message):
+            if message.get("body", b":").startswith(b":"):
+                await send(message)
+            else:
+                await asyncio.Event().wait()
+
+        await application(house, lines)(scope, receive, never)
+
+    answer = await stream(stuck, CHANNEL_EVENTS)
+    assert (answer.status, len(lines), house.sockets.open, house.hub._rooms) == (200, 0, 0, {})
+
+
+async def test_a_client_that_takes_nothing_does_not_keep_a_process_that_stops(house, channel):
+    lines = Lines()
+
+    async def stuck(scope, receive, send):
+        async def never(message):
+            if message["type"] == "http.response.start":
+                await send(message)
+            else:
+                await asyncio.Event().wait()
+
+        await application(house, lines)(scope, receive, never)
+
+    streaming = taking(stuck, CHANNEL_EVENTS)
+    await until(lambda: len(lines) == 1)
+    lines.cut()
+    await asyncio.wait_for(streaming, 20)
+    assert (len(lines), house.sockets.open) == (0, 0)
 
 
 @pytest.mark.parametrize("is_said", [True, False])

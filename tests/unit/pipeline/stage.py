@@ -28,30 +28,28 @@ class Alive:
 
 
 class Told:
-    """A ledger that keeps what it is told."""
+    """A story that keeps what it is told."""
 
     def __init__(self) -> None:
         self.progressed: list[Any] = []
         self.milestones: list[Any] = []
 
-    def append(self, _owner: Any, _record: Any, event: Any, **_: Any) -> bool:
+    def tell(self, event: Any, _stage: Any) -> None:
         self.milestones.append(event)
-        return True
 
-    def progress(self, _owner: Any, _record: Any, event: Any, **_: Any) -> bool:
+    def progress(self, event: Any) -> None:
         self.progressed.append(event)
-        return True
 
 
 def a_context(tmp_path: Path, body: bytes | None = None, *, filename: str = "a.txt", media_type: str = "text/plain", **changes: Any) -> StageContext:
     """As it stands after fetch and sniff, when there is a body."""
     record = InboxRecord(source_uuid=SourceId("s"), ws_uuid=ChannelId("w"), upload=UploadId("u"), digest="d", filename=filename, base_url="http://here")
     known: dict[str, Any] = {
-        "owner": OWNER, "record": record, "fence": new_fence(), "attempt": 1, "progress": 0, "store": MemoryObjectStore(), "ledger": Told(), "fetcher": None,
+        "owner": OWNER, "record": record, "fence": new_fence(), "attempt": 1, "progress": 0, "store": MemoryObjectStore(), "story": Told(), "fetcher": None,
         "parser": Inline(), "limits": Limits(), "unpacked": Unpacked(), "scratch": tmp_path, "max_bytes": 1 << 30, "heartbeat": Alive(),
     }  # fmt: skip
     context = StageContext(**known | changes)
-    context.told = known["ledger"]
+    context.told = known["story"]
     if body is not None:
         context.found.path = tmp_path / "source"
         context.found.path.write_bytes(body)

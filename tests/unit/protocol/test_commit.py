@@ -1,11 +1,13 @@
 import pytest
 
 from app.domain.errors import Unavailable
-from app.domain.layout import object_key, result_key, tombstone_key
+from app.domain.layout import marker_key, object_key, result_key, tombstone_key
 from app.domain.results import Artifact
 from app.protocol.commit import commit, discard
 from app.protocol.erase import erase
-from tests.unit.doubles import ADA, SOURCE, Troubled, a_record, a_success, contents
+from tests.unit.doubles import ADA, CHANNEL, SOURCE, Troubled, a_failure, a_record, a_success, contents
+
+MARKER = marker_key(CHANNEL, ADA, SOURCE)
 
 
 def made(store, result):
@@ -29,7 +31,13 @@ def keys(result):
 def test_the_first_commit_is_the_result(store):
     ours = made(store, a_success(a_record()))
     assert commit(store, ADA, ours) == ours
-    assert set(contents(store)) == keys(ours) | {result_key(ADA, SOURCE, 1)}
+    assert set(contents(store)) == keys(ours) | {result_key(ADA, SOURCE, 1), MARKER}
+
+
+def test_a_failure_has_a_marker_too_so_that_a_wipe_does_not_hide_it_from_its_channel(store):
+    ours = a_failure(a_record())
+    commit(store, ADA, ours)
+    assert MARKER in contents(store)
 
 
 def test_the_loser_gets_the_winner_s_result_and_what_it_made_goes(store):
@@ -37,7 +45,7 @@ def test_the_loser_gets_the_winner_s_result_and_what_it_made_goes(store):
     winner, loser = made(store, a_success(record)), made(store, a_success(record))
     assert commit(store, ADA, winner) == winner
     assert commit(store, ADA, loser) == winner
-    assert set(contents(store)) == keys(winner) | {result_key(ADA, SOURCE, 1)}
+    assert set(contents(store)) == keys(winner) | {result_key(ADA, SOURCE, 1), MARKER}
 
 
 def test_the_loser_of_a_url_removes_the_bytes_that_it_fetched_and_not_the_winner_s(store):
@@ -45,14 +53,14 @@ def test_the_loser_of_a_url_removes_the_bytes_that_it_fetched_and_not_the_winner
     winner, loser = fetched(store, record), fetched(store, record)
     commit(store, ADA, winner)
     assert commit(store, ADA, loser) == winner
-    assert set(contents(store)) == keys(winner) | {result_key(ADA, SOURCE, 1)}
+    assert set(contents(store)) == keys(winner) | {result_key(ADA, SOURCE, 1), MARKER}
 
 
 def test_the_winner_that_is_handed_its_own_refusal_keeps_what_it_made(store):
     ours = made(store, a_success(a_record()))
     store.create(result_key(ADA, SOURCE, 1), ours.to_json())
     assert commit(store, ADA, ours) == ours
-    assert set(contents(store)) == keys(ours) | {result_key(ADA, SOURCE, 1)}
+    assert set(contents(store)) == keys(ours) | {result_key(ADA, SOURCE, 1), MARKER}
 
 
 def test_each_run_has_a_commit_of_its_own(store):

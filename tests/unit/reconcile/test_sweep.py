@@ -11,6 +11,7 @@ from app.protocol import erase
 from app.protocol.outcome import outcome
 from tests.unit.doubles import ADA, CHANNEL, EVE, a_failure, a_record, a_success
 from tests.unit.reconcile.conftest import AGES, DAY, Fleet
+from worker.pipeline import scratch
 from worker.reconcile import holdings
 from worker.reconcile.sweep import EVER, Ages, Sweep
 
@@ -168,16 +169,11 @@ def test_transfers_that_nobody_finished_are_dropped(fleet: Fleet) -> None:
 
 
 def test_scratch_folders_of_killed_workers_go(fleet: Fleet) -> None:
-    import os
-
-    for name, age in (("headrace-old", OLD), ("headrace-young", YOUNG), ("another-s", OLD)):
-        folder = fleet.scratch / name
-        folder.mkdir()
-        (folder / "document").write_bytes(b"abc")
-        at = (datetime.now(UTC) - age).timestamp()
-        os.utime(folder, (at, at))
-    assert sweep(fleet) == Counter(scratch=1)
-    assert sorted(path.name for path in fleet.scratch.iterdir()) == ["another-s", "headrace-young"]
+    (fleet.scratch / "headrace-attempt-of-a-killed-one").mkdir()
+    (fleet.scratch / "another-s").mkdir()
+    with scratch.folder(fleet.scratch) as at_work:
+        assert sweep(fleet) == Counter(scratch=1)
+        assert sorted(fleet.scratch.iterdir()) == sorted([fleet.scratch / "another-s", at_work])
 
 
 def test_at_an_age_of_nothing_all_that_belongs_to_nothing_goes(fleet: Fleet) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 
 from app.domain.events import SourceProcessing, SourceProgress
+from app.domain.position import Position
 from tests.unit.doubles import ADA, CHANNEL, SOURCE, House, a_record, a_success, announcer
 
 
@@ -41,6 +42,11 @@ class Channel:
         return len(self.stream.stream)
 
     @property
+    def position(self) -> Position:
+        """Of the latest milestone."""
+        return Position(self.stream.epoch, self.head)
+
+    @property
     def stream(self):
         return self.house.ledger.memory.channels[ADA, CHANNEL]
 
@@ -50,15 +56,18 @@ class Channel:
         return self.head
 
     def publish(self, offset: int) -> None:
-        self.house.feed.publish(ADA, CHANNEL, b"m %d %s %s" % (offset, self.stream.epoch.encode(), self.stream.stream[offset - 1]))
+        body = self.stream.stream[offset - 1]
+        epoch = body.removeprefix(b'{"event-id":"').partition(b":")[0]
+        self.house.feed.publish(ADA, CHANNEL, b"m %d %s %s" % (offset, epoch, body))
 
     def progress(self, percent: int) -> bytes:
         event = SourceProgress(
             source_uuid=self.record.source_uuid, run=1, message="p", type="file-upload", attempt=1, stage="fetch", progress=percent, stage_progress=0
         )
         body = event.to_json()
-        self.stream.progress[self.record.source_uuid] = body
-        self.house.feed.publish(ADA, CHANNEL, b"p " + body)
+        said = b"%d %s %s" % (self.head, self.stream.epoch.encode(), body)
+        self.stream.progress[self.record.source_uuid] = said
+        self.house.feed.publish(ADA, CHANNEL, b"p " + said)
         return body
 
 

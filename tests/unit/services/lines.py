@@ -48,6 +48,7 @@ class Keeper:
     def __init__(self) -> None:
         self.behind: list[Reader] = []
         self.lingering: list[Reader] = []
+        self.looking: list[Reader] = []
         self.gone: list[tuple[Reader, int]] = []
 
     def catch_up(self, reader: Reader) -> None:
@@ -55,6 +56,9 @@ class Keeper:
 
     def linger(self, reader: Reader) -> None:
         self.lingering.append(reader)
+
+    def look(self, reader: Reader) -> None:
+        self.looking.append(reader)
 
     def left(self, reader: Reader, told: int) -> None:
         self.gone.append((reader, told))

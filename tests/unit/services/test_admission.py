@@ -98,6 +98,15 @@ async def test_a_token_leads_to_its_owners_channel_though_another_has_the_bare_n
     assert await house.ledger.resolve(UUID) == EVE
 
 
+async def test_a_token_opens_its_owners_channel_though_another_took_the_bare_name_after_a_wipe(house, admission):
+    token = await registered(house, admission(), UUID)
+    house.ledger.memory.wipe()
+    await house.access.register(EVE, UUID, explicit=True)
+    assert (await admit(admission(), UUID, token), await admit(admission(), UUID)) == (ADA, EVE)
+    assert await house.ledger.state(ADA, UUID) is not None
+    assert await house.ledger.resolve(UUID) == EVE
+
+
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("channel", [UUID, CHANNEL])
 async def test_key_and_user_open_their_own_channel(house, admission, mode, channel):

@@ -9,7 +9,8 @@ from app.domain.position import Position
 from app.domain.source import State
 from app.protocol import inbox
 from app.protocol.commit import commit
-from app.services import subscribe
+from app.services import history, subscribe
+from app.services.reader import Reader
 from tests.unit.doubles import ADA, CHANNEL, a_success
 from tests.unit.services.channel import until
 from tests.unit.services.lines import Line
@@ -45,6 +46,16 @@ async def test_who_comes_back_after_the_end_is_closed(house, channel):
     await channel.finish()
     line = Line()
     await house.subscribe.attach(ADA, CHANNEL, Position(channel.stream.epoch, 2), line)
+    await until(lambda: line.codes == [1000])
+    assert line.heard == []
+
+
+async def test_who_comes_back_after_the_roll_up_behind_the_end_is_closed_too(house, channel):
+    await channel.open(expect=1)
+    await channel.finish()
+    assert b'"event":"batch"' in channel.stream.stream[-1]
+    line = Line()
+    await house.subscribe.attach(ADA, CHANNEL, channel.position, line)
     await until(lambda: line.codes == [1000])
     assert line.heard == []
 
@@ -206,6 +217,32 @@ async def test_progress_does_not_go_back_where_history_was_lost(house, channel):
     ]  # fmt: skip
 
 
+async def test_a_snapshot_is_no_younger_than_the_milestones_that_follow_it(house, channel):
+    await channel.open()
+    inbox.create(house.inner, ADA, channel.record)
+    before = Position("gone", 1)
+    house.ledger.memory.channels.clear()
+    state, asked = house.ledger.state, []
+
+    async def meanwhile(*name):
+        found = await state(*name)
+        asked.append(name)
+        if len(asked) == 1:  # a milestone of 1 percent is said, and then progress of 60
+            await house.ledger.register(ADA, CHANNEL, explicit=True)
+            channel.append(publish=False)
+            house.ledger.memory.runs[ADA, channel.record.source_uuid].set(state=State.PROCESSING, progress=60)
+        return found
+
+    line = Line()
+    reader = Reader(house.subscribe, (ADA, CHANNEL), line)
+    reader.epoch, reader.offset = before
+    house.ledger.__dict__["state"] = meanwhile
+    await house.subscribe._history.tell(reader)
+    percents = [event["progress"] for event in line.events if "progress" in event]
+    assert percents[-1] == 1
+    assert percents == sorted(percents)
+
+
 async def test_a_source_whose_end_follows_has_a_snapshot_too_and_its_end_is_told_once(house, channel):
     await channel.open()
     inbox.create(house.inner, ADA, channel.record)
@@ -220,11 +257,12 @@ async def test_a_source_whose_end_follows_has_a_snapshot_too_and_its_end_is_told
 
 async def test_the_latest_progress_waits_where_a_milestone_is_on_its_way(house, channel):
     await channel.open()
-    channel.progress(90)
+    channel.progress(50)
     latest = house.ledger.latest_progress
 
     async def meanwhile(*name):
-        channel.append(publish=False)  # 1 percent; it is published, and did not come yet
+        channel.append(publish=False)  # it is published, and did not come yet
+        channel.progress(90)
         return await latest(*name)
 
     house.ledger.__dict__["latest_progress"] = meanwhile
@@ -232,6 +270,67 @@ async def test_the_latest_progress_waits_where_a_milestone_is_on_its_way(house, 
     await house.subscribe.attach(ADA, CHANNEL, None, line)
     await until(lambda: len(line.heard) == 2)
     assert [event["event"] for event in line.events] == ["source.accepted", "source.processing"]
+
+
+async def test_the_latest_progress_is_told_though_a_milestone_was_said_after_it(house, channel):
+    await channel.open()
+    channel.progress(50)
+    channel.append()
+    line = Line()
+    await house.subscribe.attach(ADA, CHANNEL, Position(channel.stream.epoch, 2), line)
+    assert [event["event"] for event in line.events] == ["source.progress"]
+
+
+async def test_a_client_that_takes_nothing_of_its_history_is_closed(house, channel, monkeypatch):
+    monkeypatch.setattr(history, "_STUCK_SECONDS", 0.02)
+    await channel.open()
+    channel.append()
+    line = Line()
+    line.roomy.clear()
+    line.waiting = 1
+    async with asyncio.timeout(20):
+        await house.subscribe.attach(ADA, CHANNEL, None, line)
+    assert (line.codes, line.heard) == ([1013], [])
+    assert nothing_is_left(house)
+
+
+async def test_a_client_that_takes_its_history_slowly_is_not(house, channel, monkeypatch):
+    monkeypatch.setattr(history, "_STUCK_SECONDS", 0.02)
+    await channel.open()
+    line = Line()
+    line.roomy.clear()
+    line.waiting = 9
+    attaching = asyncio.create_task(house.subscribe.attach(ADA, CHANNEL, None, line))
+    for _ in range(8):
+        await asyncio.sleep(0.01)
+        line.waiting -= 1
+    assert not attaching.done()
+    line.roomy.set()
+    await attaching
+    assert (line.codes, line.heard) == ([], channel.stream.stream)
+
+
+@pytest.mark.parametrize("how", ["a hole", "the end", "another epoch"])
+async def test_a_stream_that_does_not_have_what_its_head_says_is_not_read_for_ever(house, channel, caplog, how):
+    await channel.open()
+    for _ in range(3):
+        channel.append()
+    read = house.ledger.read
+
+    async def broken(*name, after, limit=500):
+        page = await read(*name, after=after, limit=limit)
+        if how == "another epoch":
+            return [(offset, body.replace(b'{"event-id":"', b'{"event-id":"f')) for offset, body in page]
+        return [each for each in page if each[0] != (2 if how == "a hole" else 4)]
+
+    house.ledger.__dict__["read"] = broken
+    line = Line()
+    async with asyncio.timeout(20):
+        await house.subscribe.attach(ADA, CHANNEL, None, line)
+    assert [(event["event"], event.get("event-id")) for event in line.events] == [("channel.recovered", str(channel.position))]
+    assert "does not have what its head says" in caplog.text
+    channel.append()
+    await until(lambda: line.heard[-1] == channel.stream.stream[-1])
 
 
 async def test_a_stream_that_is_taken_slowly_goes_on_from_the_history(house, channel):

@@ -76,5 +76,7 @@ def test_a_message_is_read_from_the_form_in_which_it_is_published():
     told = Message.published(b"m 12 6b03 " + body)
     assert (told.offset, told.epoch, told.body, told.run, told.is_end) == (12, "6b03", body, (SOURCE, 1), False)
     body = progress(record(), 5).to_json()
+    told = Message.published(b"p 7 6b03 " + body)
+    assert (told.offset, told.epoch, told.head, told.body, told.event["progress"]) == (0, "6b03", 7, body, 5)
     told = Message.published(b"p " + body)
-    assert (told.offset, told.body, told.event["progress"]) == (0, body, 5)
+    assert (told.offset, told.epoch, told.head, told.body) == (0, "", 0, body)

@@ -155,7 +155,7 @@ async def test_a_sweep_that_redis_does_not_answer_is_not_the_last(house, channel
         await until(lambda: reader._keeper.behind)
 
 
-async def test_what_may_have_been_missed_is_looked_for_at_once_and_no_progress_overtakes_it(house, channel, monkeypatch):
+async def test_what_may_have_been_missed_is_looked_for_at_once(house, channel, monkeypatch):
     monkeypatch.setattr(hub, "_AGAIN_SECONDS", 0.005)
     await channel.open()
     behind, abreast, reading = a_reader(at=(channel.stream.epoch, 0)), a_reader(at=(channel.stream.epoch, 1)), a_reader()
@@ -164,15 +164,37 @@ async def test_what_may_have_been_missed_is_looked_for_at_once_and_no_progress_o
     house.ledger.away = True
     house.feed.lose()
     await until(lambda: reading.held.missed)
-    channel_progress = b"p " + progress(record(), 5).to_json()
-    house.feed.publish(ADA, CHANNEL, channel_progress)
     await asyncio.sleep(0.02)
-    assert behind._keeper.behind == abreast.outlet.heard == [], "Redis does not answer"
+    assert behind._keeper.behind == [], "Redis does not answer"
     house.ledger.away = False
     await until(lambda: behind._keeper.behind)
-    house.feed.publish(ADA, CHANNEL, channel_progress)
-    await until(lambda: abreast.outlet.heard)
     assert abreast._keeper.behind == []
+
+
+async def test_no_progress_overtakes_a_milestone(house, channel):
+    await channel.open()
+    behind, abreast = a_reader(at=(channel.stream.epoch, 0)), a_reader(at=(channel.stream.epoch, 1))
+    for reader in (behind, abreast):
+        await house.hub.join(reader)
+    channel.progress(5)
+    await until(lambda: abreast.outlet.heard)
+    assert (behind.outlet.heard, behind._keeper.behind, abreast._keeper.behind) == ([], [behind], [])
+
+
+async def test_after_a_restart_of_redis_all_readers_look_for_ends_once(house, channel):
+    await channel.open()
+    reader = a_reader(at=channel.position)
+    await house.hub.join(reader)
+    house.feed.lose()
+    await asyncio.sleep(0.03)
+    assert (reader._keeper.looking, reader.told) == ([], None), "a link that was lost is no restart"
+    house.ledger.memory.restart()
+    house.feed.lose()
+    await until(lambda: reader._keeper.looking)
+    assert reader.told.looks
+    house.feed.lose()
+    await asyncio.sleep(0.03)
+    assert (reader._keeper.looking, reader._keeper.behind) == ([reader], [])
 
 
 MOVES = st.lists(st.tuples(st.sampled_from(["join", "leave", "cancel", "go", "turn", "refuse", "serve"]), st.integers(0, 1), st.integers(0, 5)), max_size=40)

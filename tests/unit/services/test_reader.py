@@ -67,6 +67,13 @@ def test_a_head_says_nothing_to_who_is_reading():
     assert (reader.held.missed, reader._keeper.behind) == (False, [])
 
 
+@pytest.mark.parametrize(("head", "epoch", "behind"), [(3, "e", False), (2, "e", False), (4, "e", True), (3, "f", True)])
+def test_progress_that_was_said_after_a_milestone_that_it_lacks_shows_the_gap(head, epoch, behind):
+    reader = a_reader(at=("e", 3))
+    reader.tell(Message(progress(record(), 20).to_json(), epoch, head=head))
+    assert (bool(reader._keeper.behind), len(reader.outlet.heard), reader.offset) == (behind, not behind, 3)
+
+
 def test_progress_that_is_older_than_what_was_told_is_dropped():
     reader, run = a_reader(at=("e", 0)), record()
     for message in (

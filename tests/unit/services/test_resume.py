@@ -62,6 +62,27 @@ async def test_who_comes_back_after_the_end_with_its_position_is_closed(house, c
     assert heard == []
 
 
+async def test_who_has_the_roll_up_behind_the_last_end_is_closed_too(house, channel):
+    await channel.open(expect=1)
+    await channel.finish()
+    assert b'"event":"batch"' in channel.stream.stream[-1]
+    heard: list[bytes] = []
+    async with reader(house, heard, after=Position(channel.stream.epoch, channel.head)) as reading:
+        await asyncio.wait_for(reading, 20)
+    assert heard == []
+
+
+async def test_who_comes_back_with_the_position_of_a_recovery_is_shown_the_ends_again_and_closed(house, channel):
+    await channel.open()
+    committed(house, a_success(channel.record))
+    house.ledger.memory.wipe()
+    await house.ledger.register(ADA, CHANNEL, explicit=True)
+    heard: list[bytes] = []
+    async with reader(house, heard, after=Position(channel.stream.epoch, 0)) as reading:
+        await asyncio.wait_for(reading, 20)
+    assert [(event["event"], event["state"]) for event in parsed(heard)] == [("source.snapshot", "succeeded")]
+
+
 async def test_who_comes_back_before_the_end_waits_for_it(house, channel):
     await channel.open()
     heard: list[bytes] = []

@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 from prometheus_client import REGISTRY
 
 from app.domain.errors import Unavailable
+from app.protocol import inbox
+from app.protocol.commit import commit
 from app.services import held, mailbox
-from tests.unit.doubles import ADA, CHANNEL, House
+from tests.unit.doubles import ADA, CHANNEL, SOURCE, House, a_record, a_success
 from tests.unit.services.channel import Channel, milestones, reader, until
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("soon")]
@@ -31,6 +33,40 @@ async def test_redis_that_goes_away_and_comes_back_loses_nothing(house, channel)
         await channel.finish(publish=False)
         await asyncio.wait_for(reading, 20)
     assert heard == channel.stream.stream
+
+
+@pytest.mark.parametrize("why", ["Redis was away", "Redis was wiped"])
+async def test_a_reader_waits_for_what_was_accepted_and_redis_does_not_know(house, channel, why):
+    await channel.open()
+    if why == "Redis was wiped":
+        house.hub._missed_at, house.ledger.memory.whole = float("-inf"), False
+    record = a_record("s-2")
+    inbox.create(house.inner, ADA, record)
+    heard: list[bytes] = []
+    async with reader(house, heard) as reading:
+        await channel.finish()
+        await until(lambda: len(heard) == 2)
+        await asyncio.sleep(0.1)  # several lingers
+        assert not reading.done()
+        await house.ledger.accept(ADA, record)
+        channel.record = record
+        channel.published()
+        result = a_success(record)
+        commit(house.inner, ADA, result)
+        await channel.finish(result)
+        inbox.remove(house.inner, ADA, record)
+        await asyncio.wait_for(reading, 20)
+    assert [json.loads(each)["source-uuid"] for each in heard if b'"success"' in each] == [SOURCE, "s-2"]
+
+
+async def test_who_has_no_doubt_asks_the_store_nothing(house, channel):
+    await channel.open()
+    house.hub._missed_at = float("-inf")
+    inbox.create(house.inner, ADA, a_record("s-2"))  # of which Redis would know, were it there
+    heard: list[bytes] = []
+    async with reader(house, heard) as reading:
+        await channel.finish()
+        await asyncio.wait_for(reading, 20)
 
 
 async def test_a_history_of_many_pages_that_breaks_off_is_read_again_from_where_it_was_told(house, channel, monkeypatch):

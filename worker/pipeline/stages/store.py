@@ -1,11 +1,11 @@
-"""Store: what was read out goes to the object store, under this attempt's fence, and the channel's marker is written."""
+"""Store: what was read out goes to the object store, under this attempt's fence."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Final
 
-from app.domain.layout import artifact_key, marker_key
+from app.domain.layout import artifact_key
 from app.domain.policy import PART_BYTES
 from app.domain.results import Artifact
 from app.domain.stages import Stage
@@ -36,7 +36,6 @@ class Store:
             found.artifacts[name] = Artifact(key=key, size=path.stat().st_size, media_type=media_type, filename=f"{found.filename}{suffix}")
             _put(context.store, key, path, media_type)
             context.progress(Stage.STORE, "Uploading to S3...", number, len(files), "files")
-        context.store.put(marker_key(record.ws_uuid, context.owner, record.source_uuid), b"")
 
 
 def _put(store: ObjectStore, key: str, path: Path, media_type: str) -> None:

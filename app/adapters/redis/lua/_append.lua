@@ -1,5 +1,6 @@
--- Begins every script. A channel's hash: n (head), e (epoch), mark, told, keep, reg, expect, done and failed (sources that ended in this round),
--- round (which count that is), and s:<source> = "run:attempt:seq" of its last milestone, with ":<round><fate>" after an end that is counted.
+-- Begins every script. A channel's hash: n (head), e (epoch), life (of the server, when it began), past ("<epoch>:<its last offset> …", oldest first),
+-- mark, told, keep, reg, expect, done and failed (sources that ended in this round), round (which count that is), and
+-- s:<source> = "run:attempt:seq" of its last milestone, with ":<round><fate>" after an end that is counted.
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local LAST = 999999 -- the attempt of a terminal milestone: nothing of the same run comes after it
@@ -13,10 +14,25 @@ local function note(timeline, attempt, what)
   redis.call('LTRIM', timeline, -200, -1)
 end
 
--- A channel begins, without a past: its epoch is the moment, so a channel that a wipe took gets another one.
+-- Which life of the server this is: another one after each start, and where a replica took over. '' where we may not ask. Some 9 microseconds.
+local lived
+local function life()
+  if not lived then
+    local server = redis.pcall('INFO', 'server')
+    lived = type(server) == 'string' and string.sub(string.match(server, 'run_id:(%x+)') or '', 1, 12) or ''
+  end
+  return lived
+end
+
+-- An epoch is the moment when it began, so a channel that a wipe took gets another one.
+local function moment()
+  return string.format('%x%05x', clock[1], clock[2])
+end
+
+-- A channel begins, without a past.
 local function open_channel(chan, stream)
-  if redis.call('HSETNX', chan, 'e', string.format('%x%05x', clock[1], clock[2])) == 1 then
-    redis.call('HSET', chan, 'n', 0, 'mark', 0, 'told', 0)
+  if redis.call('HSETNX', chan, 'e', moment()) == 1 then
+    redis.call('HSET', chan, 'n', 0, 'mark', 0, 'told', 0, 'life', life())
     redis.call('DEL', stream)
   end
 end
@@ -25,6 +41,17 @@ end
 local function began(chan)
   local e = redis.call('HGET', chan, 'e')
   return e and tonumber(string.sub(e, 1, -6), 16) * 1000 or 0
+end
+
+-- The server lost its tail, perhaps: offsets after the head may have been given to readers, for other messages than those that come now. So a new epoch
+-- begins behind the head. Offsets go on, and who was told nothing beyond the head has lost nothing. An epoch that is forgotten takes its messages with it.
+local EPOCHS = 16
+local function next_epoch(chan, stream, head, epoch, past)
+  local ends = {}
+  for each in string.gmatch(past or '', '%S+') do ends[#ends + 1] = each end
+  ends[#ends + 1] = epoch .. ':' .. head
+  if #ends > EPOCHS then redis.call('XTRIM', stream, 'MINID', string.match(table.remove(ends, 1), ':(%d+)') + 1 .. '-0') end
+  redis.call('HSET', chan, 'e', moment(), 'life', life(), 'past', table.concat(ends, ' '))
 end
 
 -- A channel lives while a source of it is open, and from now on for so many seconds when none is. Its bare name too, if it is the owner's.
@@ -40,6 +67,8 @@ end
 
 -- The next message of a channel that is kept. Returns its offset.
 local function say(chan, stream, live, body)
+  local h = redis.call('HMGET', chan, 'n', 'e', 'life', 'past')
+  if h[3] ~= life() then next_epoch(chan, stream, h[1], h[2], h[4]) end
   local n = redis.call('HINCRBY', chan, 'n', 1)
   local e = redis.call('HGET', chan, 'e')
   local json = '{"event-id":"' .. e .. ':' .. n .. '",' .. string.sub(body, 2)

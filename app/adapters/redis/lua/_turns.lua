@@ -1,4 +1,4 @@
--- Turns (docs/adr). In a lane each owner has so many: a run has one from when its Celery message is sent until it ends; the others wait, first come first.
+-- Turns (docs/adr/0018). In a lane each owner has so many: a run has one from when its Celery message is sent until it ends; the others wait, first come first.
 -- Who waits has its message in its hash (job), so that whoever ends a run can send the next one's. seq is the number of its message in the lane.
 local DAY = 86400
 

@@ -1,9 +1,11 @@
 -- Open a channel and its bare name: {owner of the name, new}. When another was first, nothing changes.
 -- KEYS channel, stream, busy, alias
--- ARGV owner, ttl, explicit (1|0), keep ('' = as it is, 1, 0), force (1: the name is ours, whoever has it), expect ('' = nothing said)
+-- ARGV owner, ttl, explicit (1|0), keep ('' = as it is, 1, 0), force (name: it is ours, whoever has it; channel: open it, whoever has the name), expect
+-- ('' = nothing said)
 local owner = redis.call('GET', KEYS[4])
-if owner and owner ~= ARGV[1] and ARGV[5] ~= '1' then return {owner, 0} end
-redis.call('SET', KEYS[4], ARGV[1])
+local taken = owner and owner ~= ARGV[1]
+if taken and ARGV[5] == '' then return {owner, 0} end
+if not taken or ARGV[5] == 'name' then redis.call('SET', KEYS[4], ARGV[1]) end
 open_channel(KEYS[1], KEYS[2])
 if ARGV[3] == '1' then
   -- The first explicit registration may come after an upload; it moves nothing. A later one begins after what was told.

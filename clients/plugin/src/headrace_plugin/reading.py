@@ -34,6 +34,8 @@ class Limits:
     pixels: int = 50_000_000
     frames: int = 500
     thumbnail_pixels: int = 320
+    ocr_pages: int = 20
+    """Pictures of pages whose text may be recognised; 0: none."""
 
 
 class Reading:
