@@ -100,6 +100,7 @@ def test_redis_that_is_away_for_longer_than_a_lease_costs_no_attempt(tmp_path: P
             eventually(lambda: list((tmp_path / "stack" / "store").rglob("result.json*")), seconds=60)
             back()
             assert_done_at_the_first_attempt(client, source)
+            eventually(lambda: client.http.get("/readyz").json()["status"] == "ok")  # until then a socket is told to come again
             told = client.watch(channel)
             assert [event.get("stage") for event in told if event["event"] == "source.processing"] == [None, "fetch", "sniff", "extract", "store"]
             assert [end["status"] for end in ends(told)] == ["success"]

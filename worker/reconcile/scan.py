@@ -48,13 +48,15 @@ class Scan:
             self._parts.ledger.end_scan(self._token)
             return Counter()
         sources = [source for source in map(_source_of, names) if source is not None]
-        wanted = sources if self._thorough else self._parts.ledger.unopened(sources)
+        unopened = set(self._parts.ledger.unopened(sources))
+        wanted = sources if self._thorough else [source for source in sources if source in unopened]
         with ThreadPoolExecutor(_THREADS) as pool:
-            done = Counter(what for what in pool.map(self._look, wanted) if what)
+            done = Counter(what for what in pool.map(lambda source: self._look(source, is_open=source not in unopened), wanted) if what)
         self._after = names[-1]
         return done
 
-    def _look(self, at: tuple[OwnerId, SourceId]) -> str | None:
+    def _look(self, at: tuple[OwnerId, SourceId], *, is_open: bool) -> str | None:
+        """`is_open`: Redis knows it, so whoever has it, or comes after him, says its end; he may have more to tell before."""
         owner, source = at
         parts = self._parts
         try:
@@ -69,6 +71,8 @@ class Scan:
             bury(parts, owner, source)
             return "buried"
         if past.result is not None and past.result.run >= record.run:
+            if is_open:
+                return None
             conclude(parts, owner, record, past.result)
             return "announced"
         return "opened" if parts.ledger.accept(owner, record, again=True) else None

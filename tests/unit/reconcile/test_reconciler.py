@@ -61,6 +61,15 @@ def test_what_the_ledger_does_not_know_is_opened_and_what_ended_is_said_once(fle
     assert fleet.store.names("inbox/") == [f"{ADA}~waits"]
 
 
+def test_what_is_committed_and_still_open_is_left_to_whoever_has_it_who_may_have_more_to_tell(fleet: Fleet, ticks: Ticks) -> None:
+    record = fleet.accepted("done", known=True)
+    fleet.ended("done", result=a_success(record))
+    me = reconciler(fleet, ticks)
+    assert "announced" not in turns(me, ticks, 3)
+    fleet.memory.wipe()
+    assert turns(me, ticks, 3)["announced"] == 1
+
+
 def test_a_scan_of_what_is_known_reads_no_records(fleet: Fleet, ticks: Ticks, monkeypatch) -> None:
     for n in range(20):
         fleet.accepted(f"s-{n}", known=True)
