@@ -36,7 +36,7 @@ def everything(store) -> list[str]:
 
 def in_parts(store, kind) -> list[str]:
     """Multipart uploads that were begun and neither completed nor aborted."""
-    if kind in {"memory", "folder"}:
+    if kind in {"memory", "patient", "folder"}:
         return []
     begun = store._boto.control().list_multipart_uploads(Bucket=store._bucket).get("Uploads", [])
     return [upload["Key"] for upload in begun if upload["Key"].startswith(store._base)]
