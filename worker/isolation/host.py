@@ -201,7 +201,7 @@ def main() -> None:
     gc.collect()
     gc.freeze()  # what the children share stays shared
     gc.disable()
-    with suppress(EOFError):
+    with suppress(EOFError, ConnectionError):  # the parent is gone; a reset says that it left something unread
         Host(control, processors).serve()
 
 

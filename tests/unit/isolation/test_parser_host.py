@@ -4,6 +4,7 @@ import contextlib
 import errno
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -272,6 +273,19 @@ def test_a_host_ends_with_its_parent_and_what_it_forked_too(tmp_path):
         parent.kill()
     assert is_gone(host)
     assert is_gone(int((tmp_path / "made/pid").read_text()))
+
+
+def test_a_host_whose_parent_went_without_reading_all_ends_without_a_word():
+    ours, theirs = socket.socketpair()
+    root = Path(parser_host.__file__).parents[2]
+    with subprocess.Popen(
+        [sys.executable, "-m", "worker.isolation.host"], stdin=theirs, stderr=subprocess.PIPE, cwd=root, env={"PYTHONPATH": str(root)}
+    ) as host:
+        theirs.close()
+        ours.recv(1, socket.MSG_PEEK)  # it has said something
+        ours.close()
+        said = host.communicate(timeout=60)[1]
+    assert (host.returncode, b"Traceback" in said) == (0, False)
 
 
 def test_threads_read_at_the_same_time(ask, host):
