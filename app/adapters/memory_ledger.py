@@ -120,14 +120,16 @@ class MemoryState:
     def written(self) -> _Written:
         """As much as is on disk now."""
         with self.lock:
-            return copy.deepcopy((self.runs, self.channels, self.aliases, self.tickets, self.enqueued, self.leader))
+            scan = (self.scan_token, self.whole)
+            return copy.deepcopy((self.runs, self.channels, self.aliases, self.tickets, self.enqueued, self.leader, self.turns.tables, scan))
 
     def restart(self, written: _Written | None = None) -> None:
         """Another life of the server, which knows what was `written`, or all."""
         with self.lock:
             self.life = uuid.uuid4().hex
             if written is not None:
-                self.runs, self.channels, self.aliases, self.tickets, self.enqueued, self.leader = copy.deepcopy(written)
+                self.runs, self.channels, self.aliases, self.tickets, self.enqueued, self.leader, tables, scan = copy.deepcopy(written)
+                self.turns.tables, (self.scan_token, self.whole) = tables, scan
 
     def channel(self, owner: OwnerId, name: ChannelId) -> MemoryChannel:
         return self.channels.setdefault((owner, name), MemoryChannel(self.clock(), self.life))

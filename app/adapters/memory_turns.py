@@ -8,6 +8,9 @@ from collections.abc import Callable
 from app.domain.ids import OwnerId, SourceId
 from app.domain.jobs import Lane
 
+_Lane = tuple[OwnerId, Lane]
+Tables = tuple[dict[_Lane, set[SourceId]], dict[_Lane, list[SourceId]]]
+
 
 class MemoryTurns:
     """`hand_out` sends the message of a run whose turn has come; False when it is not waiting any more."""
@@ -15,8 +18,17 @@ class MemoryTurns:
     def __init__(self, cap: int, hand_out: Callable[[OwnerId, Lane, SourceId], bool]) -> None:
         self._cap = cap
         self._hand_out = hand_out
-        self._taken: dict[tuple[OwnerId, Lane], set[SourceId]] = defaultdict(set)
-        self._waiting: dict[tuple[OwnerId, Lane], list[SourceId]] = defaultdict(list)
+        self._taken: dict[_Lane, set[SourceId]] = defaultdict(set)
+        self._waiting: dict[_Lane, list[SourceId]] = defaultdict(list)
+
+    @property
+    def tables(self) -> Tables:
+        """Who has a turn and who waits, as a server would write it down."""
+        return self._taken, self._waiting
+
+    @tables.setter
+    def tables(self, tables: Tables) -> None:
+        self._taken, self._waiting = tables
 
     def wait(self, owner: OwnerId, lane: Lane, source: SourceId) -> None:
         if source not in self._waiting[owner, lane]:
