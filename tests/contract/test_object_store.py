@@ -488,7 +488,9 @@ def test_a_store_that_went_away_is_unavailable(store_that_went_away: ObjectStore
 def test_a_listing_has_the_keys_in_their_order_and_when_each_was_written(tree: ObjectStore) -> None:
     listed = tree.listing("n/")
     assert [one.key for one in listed] == tree.keys("n/")
-    assert {one.key: one.modified for one in listed} == {key: tree.stat(key).modified for key in tree.keys("n/")}
+    # A listing has milliseconds on some stores; what HEAD answers is an HTTP date, which has whole seconds.
+    times = {one.key: one.modified.replace(microsecond=0) for one in listed}
+    assert times == {key: tree.stat(key).modified.replace(microsecond=0) for key in tree.keys("n/")}
 
 
 @pytest.mark.parametrize("limit", [1, 3, 1000])
