@@ -7,6 +7,9 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
+from tests.servers import Valkey
+from tests.stack import Origin
+
 
 class Bucket:
     """One of moto's: it keeps no promise but to be there, so a process has to be told to take it. `settings` name it."""
@@ -43,3 +46,16 @@ def bucket() -> Iterator[Bucket]:
     yield made
     made.close()
     server.stop()
+
+
+@pytest.fixture
+def origin() -> Iterator[Origin]:
+    with Origin() as running:
+        yield running
+
+
+@pytest.fixture
+def redis() -> Iterator[Valkey]:
+    """A Redis of the test's own, so that it can be stopped, wiped and killed."""
+    with Valkey(aof=True) as running:
+        yield running

@@ -7,23 +7,15 @@ import os
 import subprocess
 import sys
 import uuid
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
 from celery import Celery
 
 from app.domain.jobs import QUEUES
 from tests.client import eventually
 from tests.servers import Valkey
 from tests.stack import ROOT, Stack
-
-
-@pytest.fixture
-def redis() -> Iterator[Valkey]:
-    with Valkey(aof=True) as running:
-        yield running
 
 
 def doctor(stack: Stack, *options: str) -> tuple[int, dict[str, Any]]:

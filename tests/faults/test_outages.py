@@ -19,18 +19,6 @@ from tests.servers import Valkey
 from tests.stack import Origin, Stack
 
 
-@pytest.fixture
-def origin() -> Iterator[Origin]:
-    with Origin() as running:
-        yield running
-
-
-@pytest.fixture
-def redis() -> Iterator[Valkey]:
-    with Valkey(aof=True) as running:
-        yield running
-
-
 @contextmanager
 def running(stack: Stack) -> Iterator[Stack]:
     try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,18 +9,6 @@ import pytest
 from tests.client import Client, ends, eventually, until_closed
 from tests.servers import Valkey
 from tests.stack import Origin, Stack
-
-
-@pytest.fixture
-def origin() -> Iterator[Origin]:
-    with Origin() as running:
-        yield running
-
-
-@pytest.fixture
-def redis() -> Iterator[Valkey]:
-    with Valkey(aof=True) as running:
-        yield running
 
 
 def at_work(tmp_path: Path, origin: Origin, **more: str) -> Stack:

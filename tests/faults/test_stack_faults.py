@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import uuid
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -16,19 +15,6 @@ import pytest
 from tests.client import Client, ends, eventually, milestones, until_closed
 from tests.servers import Valkey, free_port
 from tests.stack import ROOT, Origin, Stack
-
-
-@pytest.fixture
-def origin() -> Iterator[Origin]:
-    with Origin() as running:
-        yield running
-
-
-@pytest.fixture
-def redis() -> Iterator[Valkey]:
-    """A Redis of the test's own, so that it can be stopped, wiped and killed."""
-    with Valkey(aof=True) as running:
-        yield running
 
 
 def importing(tmp_path: Path, origin: Origin, **more: str) -> Stack:
