@@ -107,8 +107,8 @@ class History:
             first.setdefault(message.run, message.event.get("progress", 0))
         for snapshot in snapshots:
             event = snapshot.event
-            told.show(snapshot)
             percent = min(event.progress, first.get((event.source_uuid, event.run), 100))
+            told.show(snapshot, percent)
             if not await self._has_room(reader):
                 return
             reader.say(event.model_copy(update={"progress": percent}).to_json())

@@ -33,7 +33,10 @@ class Told:
         return run in self._ends or run in self._shown
 
     def admits(self, message: Message) -> bool:
-        """Whether to tell it, which is noted. Not a second end of a run (a wipe makes that possible); not progress that would go back."""
+        """Whether to tell it, which is noted. Nothing of a run whose end was told: a Redis that lost that end brings the run back, and a second end of it.
+
+        And no progress that would go back.
+        """
         if "run" not in message.event:
             self.an_end |= message.event["event"] == "batch"  # it stands behind an end
             return True
@@ -41,7 +44,9 @@ class Told:
         if message.is_end:
             return self._end((source, run))
         height = (run, message.event.get("progress", 0))
-        if not message.offset and ((source, run) in self or height < self._heights.get(source, height)):
+        if (source, run) in self._ends:
+            return False
+        if not message.offset and ((source, run) in self._shown or height < self._heights.get(source, height)):
             return False
         self._heights[source] = max(height, self._heights.get(source, height))
         return True
@@ -61,10 +66,14 @@ class Told:
         self.an_end = True
         return True
 
-    def show(self, snapshot: Snapshot) -> None:
+    def show(self, snapshot: Snapshot, percent: int = 100) -> None:
+        """`percent` is what it is shown with: progress that was said before, and comes later, would go back behind that."""
+        source, run = snapshot.of
         if snapshot.is_settled:
             self._shown.add(snapshot.of)
             self.an_end = True
+        else:
+            self._heights[source] = (run, percent)
 
     def forget_progress(self) -> None:
         """History was lost, and the reader told to forget it too."""

@@ -89,7 +89,7 @@ class Client:
                 if event["event"] not in {"source.accepted", *ENDS} and event.get("state") not in SETTLED:
                     assert height >= heights.get(source, height), "progress goes back"
                     heights[source] = height
-                if event["event"] in {"source.progress", *ENDS}:
+                if event["event"] != "source.snapshot":
                     assert (source, run) not in over, "nothing comes after the end of a run"
             if "event-id" in event:
                 assert event == self.model.said[event["event-id"]]
@@ -100,7 +100,7 @@ class Client:
         return at
 
     def _follows(self, here: str, at: Position | None, over: set, *, is_first: bool) -> None:
-        """The one before it is where the client stood. Between them stand second ends only, of runs whose end this connection brought before."""
+        """The one before it is where the client stood. Between them stand only runs whose end this connection brought before, or had."""
         while True:
             before = self.model.before[here]
             if is_first and before in self.model.marks[self.begun :]:
@@ -111,8 +111,7 @@ class Client:
                 return
             skipped = self.model.said.get(str(before))
             assert skipped is not None, (here, at)
-            assert skipped["event"] in ENDS, (here, at)
-            assert (skipped["source-uuid"], skipped["run"]) in over, (here, at)
+            assert (skipped.get("source-uuid"), skipped.get("run")) in over, (here, at)
             here = str(before)
 
     @property
@@ -404,12 +403,12 @@ class Readers(RuleBasedStateMachine):
         kept = [_id(body) for body in self.stream.stream]
         heard = {event["event-id"] for event in client.written if "event-id" in event} | {str(client.after)}
         offset = max((offset for offset, name in enumerate(kept, 1) if name in heard), default=0)
-        while offset < len(kept) and self._is_second(self.said[kept[offset]], client):
+        while offset < len(kept) and self._is_of_the_past(self.said[kept[offset]], client):
             offset += 1
         return offset
 
-    def _is_second(self, event: dict, client: Client) -> bool:
-        return event["event"] in ENDS and (event["source-uuid"], event["run"]) in client.over
+    def _is_of_the_past(self, event: dict, client: Client) -> bool:
+        return (event.get("source-uuid"), event.get("run")) in client.over
 
     def teardown(self):
         if not hasattr(self, "runner"):
@@ -445,11 +444,11 @@ class Readers(RuleBasedStateMachine):
         await self._leaves_nothing()
 
     def _is_whole(self, client: Client) -> None:
-        """It stands at the head, but for second ends that its connection did not bring."""
+        """It stands at the head, but for what its connection passed over."""
         at = client.check()
         here = _position(_id(self.stream.stream[-1]))
         assert at is not None
-        while here.offset > at.offset and self._is_second(self.said[str(here)], client):
+        while here.offset > at.offset and self._is_of_the_past(self.said[str(here)], client):
             here = self.before[str(here)]
         assert here.offset == at.offset, "who was not cut off heard it to the end"
         assert here == at or str(at) not in self.said

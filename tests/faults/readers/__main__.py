@@ -30,6 +30,7 @@ def main() -> int:
     ]  # fmt: skip
     for run in runs:
         run.play()
+        print(*run.book.remarks, sep="\n\n", file=sys.stderr)
         print(f"{run.kind}, seed {run.seed}: {'clean' if run.book.is_clean else 'NOT CLEAN'}", file=sys.stderr, flush=True)
     names = list(dict.fromkeys(name for run in runs for name in run.figures))
     print(f"| {given.readers} readers, {given.channels} channels, {given.seconds:g} s | " + " | ".join(f"{run.kind}, seed {run.seed}" for run in runs) + " |")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from typing import Any
 
-WRONG = ("missing", "repeated", "progress back", "second ends", "differing", "ends unknown", "never closed")
+WRONG = ("missing", "repeated", "progress back", "second ends", "after an end", "differing", "ends unknown", "never closed")
 """Each of these must be 0."""
 
 
@@ -14,17 +14,26 @@ class Book:
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter(dict.fromkeys(("milestones heard", "progress heard", "sessions", "told of a loss", *WRONG), 0))
+        self.remarks: list[str] = []
+        """For whoever looks for the cause: what was missing, and what was heard around it."""
         self._said: dict[str, int] = {}
-        self._ends: dict[str, str] = {}
+        self._sources: defaultdict[int, dict[str, str]] = defaultdict(dict)
+        """By offset and epoch."""
 
     def enter(self, event: dict[str, Any]) -> None:
         what = hash(repr(sorted((name, repr(value)) for name, value in event.items())))
         self.counts["differing"] += self._said.setdefault(event["event-id"], what) != what
-        if is_end(event):
-            self._ends[event["event-id"]] = event["source-uuid"]
+        epoch, _, offset = event["event-id"].partition(":")
+        self._sources[int(offset)][epoch] = event.get("source-uuid", "")
 
-    def is_end_of(self, sources: set[str], epochs: set[str], offset: int) -> bool:
-        return any(self._ends.get(f"{epoch}:{offset}") in sources for epoch in epochs)
+    def may_be_of(self, sources: set[str], first: str, last: str, offset: int, lasting: str) -> bool:
+        """Whether one of these sources may have stood there, in the epochs from the first to the last (their names are moments).
+
+        The channel's `lasting` one decides where it is among them. Else what stood there was lost later; where nobody heard that, it may have been of any source.
+        """
+        known = self._sources[offset]
+        found = {known[lasting]} if first <= lasting <= last else {source for epoch, source in known.items() if first <= epoch <= last}
+        return bool(found & sources if found else sources)
 
     @property
     def is_clean(self) -> bool:
@@ -33,6 +42,10 @@ class Book:
 
 def is_end(event: dict[str, Any]) -> bool:
     return event.get("status") in {"success", "failure"}
+
+
+def _short(event: dict[str, Any]) -> str:
+    return f"  {event['event']} {event.get('event-id', '')} {event.get('source-uuid', '')[:8]} {event.get('state', '')}"
 
 
 class Story:
@@ -49,13 +62,20 @@ class Story:
         self._heights: dict[str, int] = {}
         self._over: set[str] = set()
         self._told: set[str] = set()
-        """Sources whose end this connection brought: it brings no second one, though Redis may have lost the first and have another."""
-        self._gaps: list[tuple[set[str], set[str], int]] = []
+        """Sources whose end this connection brought, or began behind: it brings nothing more of them, though Redis may have lost that end, and have another."""
+        self._at: dict[str, Any] = {}
+        """The last milestone."""
+        self._is_first = True
+        """This connection brought nothing yet."""
+        self._gaps: list[tuple[set[str], str, str, int, int]] = []
+        self._log: list[str] = []
 
     def begin(self, *, anew: bool) -> None:
         """A session, from the beginning of the channel or after the position."""
         self._book.counts["sessions"] += 1
-        self._told = set()
+        self._log.append(f"begins anew={anew} after={self.position}")
+        self._told = {self._at["source-uuid"]} if not anew and is_end(self._at) else set()
+        self._is_first = True
         if anew:
             self.position, self._offset = None, 0
             self._over.clear()
@@ -63,9 +83,13 @@ class Story:
             self._heights.clear()
 
     def hear(self, event: dict[str, Any]) -> None:
+        if event["event"] != "source.progress":
+            self._log.append(_short(event))
         if event["event"] == "channel.recovered":
             self._book.counts["told of a loss"] += 1
-            self.position = event.get("event-id")
+            if self._is_first:  # so the position that it began behind means nothing
+                self._told.clear()
+            self.position, self._at = event.get("event-id"), {}
             self._offset = int(self.position.partition(":")[2]) if self.position else 0
             self._heights.clear()
             self._over.clear()
@@ -77,6 +101,7 @@ class Story:
         else:
             self._book.counts["progress heard"] += 1
             self._progress(event)
+        self._is_first = False
 
     def _milestone(self, event: dict[str, Any]) -> None:
         counts = self._book.counts
@@ -84,8 +109,9 @@ class Story:
         epoch, offset = event["event-id"].partition(":")[0], int(event["event-id"].partition(":")[2])
         self._gap(offset, epoch)
         counts["repeated"] += offset <= self._offset
-        self.position, self._offset = event["event-id"], offset
+        self.position, self._offset, self._at = event["event-id"], offset, event
         self._book.enter(event)
+        counts["after an end"] += event.get("source-uuid") in self._told
         if is_end(event):
             self._told.add(event["source-uuid"])
             counts["second ends"] += event["source-uuid"] in self._over
@@ -105,13 +131,17 @@ class Story:
 
     def _gap(self, offset: int, epoch: str) -> None:
         before = self.position.partition(":")[0] if self.position else epoch
-        self._gaps += [(set(self._told), {before, epoch}, between) for between in range(self._offset + 1, offset)]
+        self._gaps += [(set(self._told), before, epoch, between, len(self._log)) for between in range(self._offset + 1, offset)]
 
     def close(self, history: list[dict[str, Any]], sources: set[str]) -> None:
         """It heard all that it will ever hear. `history`: what the channel has in the end, from its first offset on, which the book knows."""
         epoch = history[-1]["event-id"].partition(":")[0]
         self._gap(len(history) + 1, epoch)
-        for told, epochs, offset in self._gaps:
+        for told, first, last, offset, at in self._gaps:
             lasting = history[offset - 1]["event-id"].partition(":")[0] if offset <= len(history) else ""
-            self._book.counts["missing"] += not self._book.is_end_of(told, {lasting} if lasting in epochs else epochs, offset)
+            if not self._book.may_be_of(told, first, last, offset, lasting):
+                self._book.counts["missing"] += 1
+                kept = [_short(event) for event in history[max(0, offset - 4) : offset + 3]]
+                heard = self._log[max(0, at - 30) : at + 5]
+                self._book.remarks.append("\n".join([f"missing {offset}, of {first} to {last}; the channel has", *kept, "heard", *heard]))
         self._book.counts["ends unknown"] += len(sources - self.ended)

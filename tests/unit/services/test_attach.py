@@ -217,6 +217,21 @@ async def test_progress_does_not_go_back_where_history_was_lost(house, channel):
     ]  # fmt: skip
 
 
+async def test_progress_that_was_said_before_a_snapshot_is_not_told_behind_it(house, channel):
+    await channel.open()
+    inbox.create(house.inner, ADA, channel.record)
+    channel.stream.first = 2
+    house.ledger.memory.runs[ADA, channel.record.source_uuid].set(state=State.PROCESSING, progress=60)
+    line = Line()
+    await house.subscribe.attach(ADA, CHANNEL, Position("gone", 1), line)
+    for percent in (14, 61):  # the first was on its way
+        channel.progress(percent)
+    await until(lambda: len(line.events) > 2)
+    assert [(event["event"], event.get("progress")) for event in line.events] == [
+        ("channel.recovered", None), ("source.snapshot", 60), ("source.progress", 61),
+    ]  # fmt: skip
+
+
 async def test_a_snapshot_is_no_younger_than_the_milestones_that_follow_it(house, channel):
     await channel.open()
     inbox.create(house.inner, ADA, channel.record)

@@ -6,7 +6,7 @@ from app.domain.layout import marker_key
 from app.domain.position import Position
 from app.protocol import inbox
 from app.protocol.commit import commit
-from tests.unit.doubles import ADA, CHANNEL, NOW, a_success
+from tests.unit.doubles import ADA, CHANNEL, NOW, a_record, a_success
 from tests.unit.services.channel import until
 from tests.unit.services.lines import Line
 
@@ -86,6 +86,27 @@ async def test_a_client_that_was_away_meanwhile_is_told_that_its_position_is_los
         opened.append()
     assert kinds(await attached(house, kept)) == ["processing"] * 3
     assert kinds(await attached(house, lost)) == ["recovered", "snapshot", "accepted", *["processing"] * 4]
+
+
+@pytest.mark.parametrize("joins", ["before the end", "behind the end"])
+async def test_a_run_whose_end_was_told_and_lost_is_passed_over_when_it_comes_again(house, opened, joins):
+    other = a_record("s-2")
+    await house.ledger.accept(ADA, other)
+    written = house.ledger.memory.written()
+    line = await attached(house) if joins == "before the end" else None
+    await opened.finish()
+    line = line or await attached(house, Position(opened.stream.epoch, opened.head - 1))  # behind it is the roll-up
+    await until(lambda: line.heard[-1:] == opened.stream.stream[-1:])
+    before = len(line.events)
+    restart(house, written)
+    opened.append()
+    await opened.finish()
+    opened.record = other
+    opened.append()
+    await until(lambda: line.heard[-1] == opened.stream.stream[-1])
+    after = [event for event in line.events[before:] if "event-id" in event and event["event"] != "channel.recovered"]
+    assert {event.get("source-uuid") for event in after} == {"s-2", None}
+    assert [event["event"] for event in after][-2:] == ["batch", "source.processing"]
 
 
 async def ended(house, channel, *, committed_at=None):
