@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from fastapi import WebSocket
 
 from app.api.deps import Services
+from app.domain.channel import ChannelState
 from app.domain.errors import Forbidden, Unauthorized
-from app.domain.ids import ChannelId, OwnerId, channel_id
+from app.domain.ids import channel_id
+from app.services.reader import Reader
 
 _SUBPROTOCOL = "headrace"
 _TOKEN = "headrace.token."  # noqa: S105 - a prefix, not a password
 
 
-async def admitted(websocket: WebSocket, ws_uuid: str, services: Services) -> tuple[OwnerId, ChannelId]:
-    """Whose channel the client may watch, counted as one more socket of it: whoever calls this calls `services.sockets.leave`.
+async def joined(websocket: WebSocket, ws_uuid: str, services: Services) -> tuple[Reader, ChannelState]:
+    """A reader of the channel that the client may watch, counted as one more socket of it: whoever calls this detaches it, and calls `services.sockets.leave`.
 
     Raises InvalidRequest, Unauthorized, Forbidden, NotFound, TooManySockets, TooManyGuesses, Unavailable; then nothing is counted.
     """
@@ -22,13 +26,18 @@ async def admitted(websocket: WebSocket, ws_uuid: str, services: Services) -> tu
         raise Forbidden("origin_refused", "pages of this origin may not connect; HEADRACE_CORS_ORIGINS lists those that may")
     channel = channel_id(ws_uuid)
     try:
-        owner = await services.admission.admit(channel, api_keys=headers.getlist("x-api-key"), user_ids=headers.getlist("x-user-id"), token=_token(websocket))
+        found = await services.admission.admit(channel, api_keys=headers.getlist("x-api-key"), user_ids=headers.getlist("x-user-id"), token=_token(websocket))
     except Unauthorized as error:
         if error.is_guess:
             services.throttle.count(services.addresses.client(websocket))
         raise
-    services.sockets.enter(owner, channel)
-    return owner, channel
+    services.sockets.enter(found.owner, channel)
+    try:
+        reopen = partial(services.access.own, found.owner, channel, registered=found.is_registered)
+        return await services.subscribe.join(found.owner, channel, reopen)
+    except BaseException:
+        services.sockets.leave(found.owner, channel)
+        raise
 
 
 def subprotocol(websocket: WebSocket) -> str | None:

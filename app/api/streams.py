@@ -6,7 +6,6 @@ Served before FastAPI, whose routing and dependencies cost as much as all the re
 from __future__ import annotations
 
 import re
-from functools import partial
 
 from starlette.datastructures import State
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -14,11 +13,9 @@ from starlette.websockets import WebSocket
 
 from app.api.deps import Services
 from app.api.errors import from_error
-from app.api.handshake import admitted, subprotocol
-from app.api.websocket.line import Line
+from app.api.handshake import joined, subprotocol
 from app.domain.errors import HeadraceError, Unavailable
-from app.domain.ids import ChannelId, OwnerId
-from app.domain.position import Position, start
+from app.domain.position import start
 from app.services.reader import Reader
 from app.services.sockets import Sockets
 
@@ -63,28 +60,23 @@ async def watch_channel(websocket: WebSocket, ws_uuid: str, services: Services) 
         if services.lines.is_draining:
             raise Unavailable("stopping", "this process is stopping; another one answers soon")
         after = start(websocket.query_params.getlist("after"))
-        owner, channel = await admitted(websocket, ws_uuid, services)
+        reader, state = await joined(websocket, ws_uuid, services)
     except HeadraceError as error:
         await websocket.send_denial_response(from_error(error))
         return
+    seat = _Seat(services.sockets, reader)
     try:
         await websocket.accept(subprotocol(websocket))
         line = services.lines.take(websocket)
     except BaseException:
-        services.sockets.leave(owner, channel)
+        seat()
         raise
-    await _serve(line, services, owner, channel, after)
-
-
-async def _serve(line: Line, services: Services, owner: OwnerId, channel: ChannelId, after: Position | None) -> None:
+    line.on_gone = seat
     try:
-        reader = await services.subscribe.attach(owner, channel, after, line)
+        await services.subscribe.follow(reader, state, after, line)
     except BaseException as error:
-        line.on_gone = partial(services.sockets.leave, owner, channel)
         line.close(1011)
-        await line.settle()
-        if isinstance(error, HeadraceError):  # Redis went away after the handshake, say: the client comes again
-            return
-        raise
-    line.on_gone = _Seat(services.sockets, reader)
+        if not isinstance(error, HeadraceError):  # else Redis went away after the handshake, say: the client comes again
+            await line.settle()
+            raise
     await line.settle()

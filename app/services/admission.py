@@ -24,6 +24,15 @@ _HOW = "connect to the ws-address that POST /public/sources/ws answers, or send 
 
 
 @dataclass(frozen=True, slots=True)
+class Admitted:
+    """To the owner's channel of that name, if there is one."""
+
+    owner: OwnerId
+    is_registered: bool = False
+    """There is, or was: open it again where Redis has lost it (`Access.own`)."""
+
+
+@dataclass(frozen=True, slots=True)
 class Admission:
     access: Access
     channels: Channels
@@ -40,27 +49,24 @@ class Admission:
         await self.channels.put_ticket(ticket_hash(ticket), owner, channel, seconds=TICKET_SECONDS)
         return ticket
 
-    async def admit(self, channel: ChannelId, *, api_keys: list[str], user_ids: list[str], token: str | None) -> OwnerId:
+    async def admit(self, channel: ChannelId, *, api_keys: list[str], user_ids: list[str], token: str | None) -> Admitted:
         """Whose channel is opened. Raises Unauthorized, Forbidden, NotFound, Unavailable; no text of theirs has a token in it.
 
-        A user id alone is no attempt to authenticate: proxies add it.
+        A user id alone is no attempt to authenticate: proxies add it. Where no bare name is looked up, and no ticket, Redis is not asked.
         """
         if api_keys:
             principal = self.access.authenticate(api_keys, user_ids)
             if Scope.READ not in principal.scopes:
                 raise Forbidden("scope_missing", "this key may not read", scope=Scope.READ)
-            owner = principal.owner
-            await self.access.own(owner, channel, registered=False)
-            return owner
+            return Admitted(principal.owner)
         if named := await self._named(channel, token):
-            await self.access.own(named, channel, registered=True)
-            return named
+            return Admitted(named, is_registered=True)
         stale = "the token is not ours, is for another channel, or is too old: " if token else ""
         if self.tickets == "required":
             raise Forbidden("ticket_required", f"{stale}each ticket opens one socket, within {TICKET_SECONDS} seconds; {_HOW}")
         if self.tickets == "auto" and not is_random_uuid(channel):
             raise Forbidden("token_required", f"{stale}this ws-uuid is not a random UUID (version 4), so its name alone opens nothing; {_HOW}")
-        return await self.access.owner_of(channel)
+        return Admitted(await self.access.owner_of(channel))
 
     async def _named(self, channel: ChannelId, token: str | None) -> OwnerId | None:
         if not token:

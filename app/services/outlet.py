@@ -20,3 +20,18 @@ class Outlet(Protocol):
 
     def close(self, code: int) -> None:
         """Close after what waits was written. Repeated, or when it is gone: nothing."""
+
+
+class Unanswered:
+    """The outlet of a reader whose client has no answer yet: nothing is said, and what comes is held."""
+
+    waiting = 0
+
+    def send(self, message: bytes) -> bool:  # noqa: ARG002 - as of every outlet
+        return False
+
+    async def room(self) -> None:
+        return
+
+    def close(self, code: int) -> None:
+        """Who would answer it is told what was wrong."""

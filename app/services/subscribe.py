@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncGenerator, Coroutine
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from contextlib import aclosing, suppress
 from datetime import timedelta
 
@@ -28,7 +28,7 @@ from app.services.history import History
 from app.services.hub import Hub
 from app.services.mailbox import Closed, Mailbox
 from app.services.message import Message
-from app.services.outlet import Outlet
+from app.services.outlet import Outlet, Unanswered
 from app.services.reader import UNKNOWN, Reader
 from app.services.snapshots import Snapshots
 from app.services.told import Told, is_over
@@ -66,15 +66,23 @@ class Subscribe:
         self._gone: deque[tuple[tuple[OwnerId, ChannelId], Position]] = deque()
         self._noting: asyncio.Task[None] | None = None
 
-    async def attach(self, owner: OwnerId, channel: ChannelId, after: Position | None, outlet: Outlet) -> Reader:
+    async def join(self, owner: OwnerId, channel: ChannelId, reopen: Callable[[], Awaitable[None]] | None = None) -> tuple[Reader, ChannelState]:
+        """A reader that holds what the channel says from now on, until `follow` tells it; for as long as it takes to answer the client.
+
+        `reopen` is called when Redis does not know the channel. Raises what that does, NotFound, Unavailable; nothing is left of the reader then. Whoever does
+        not let it follow calls `detach`.
+        """
+        reader = Reader(self, (owner, channel), Unanswered())
+        return reader, await self._join(reader, reopen)
+
+    async def follow(self, reader: Reader, state: ChannelState, after: Position | None, outlet: Outlet) -> None:
         """Send the channel's messages to the outlet: those after a position, else after the mark. Returns when the history is told.
 
         From then on the reader costs no task; the outlet is closed with 1000 when the channel has nothing more to tell. Whoever
-        learns that the client has gone calls `detach`. Raises NotFound, Unavailable before the first message; nothing is left of it then.
+        learns that the client has gone calls `detach`. Raises Unavailable; nothing is left of the reader then.
         """
-        reader = Reader(self, (owner, channel), outlet)
-        await self._attach(reader, after)
-        return reader
+        reader.outlet = outlet
+        await self._follow(reader, state, after)
 
     async def __call__(self, owner: OwnerId, channel: ChannelId, after: Position | None = None, mailbox: Mailbox | None = None) -> AsyncGenerator[bytes, None]:
         """The same as a generator, which ends where the outlet would be closed with 1000. Who takes slowly is waited for.
@@ -117,17 +125,32 @@ class Subscribe:
 
     async def _fill(self, reader: Reader, after: Position | None, mailbox: Mailbox) -> None:
         try:
-            await self._attach(reader, after)
+            await self._follow(reader, await self._join(reader), after)
         except Exception as error:  # noqa: BLE001 - whoever takes from the mailbox raises it
             mailbox.fail(error)
 
-    async def _attach(self, reader: Reader, after: Position | None) -> None:
+    async def _join(self, reader: Reader, reopen: Callable[[], Awaitable[None]] | None = None) -> ChannelState:
         try:
             await self._hub.join(reader)
+            return await self._state(reader, reopen)
+        except BaseException:
+            reader.detach()
+            raise
+
+    async def _state(self, reader: Reader, reopen: Callable[[], Awaitable[None]] | None) -> ChannelState:
+        state = await self._history.state(reader)
+        if state is None and reopen is not None:
+            await reopen()
             state = await self._history.state(reader)
+        if state is None:
+            raise NotFound(detail="no such channel")
+        return state
+
+    async def _follow(self, reader: Reader, state: ChannelState, after: Position | None) -> None:
+        try:
             await self._begin(reader, state, after)
             await self._history.tell(reader, state)
-            if state is not None and state.busy:
+            if state.busy:
                 await self._history.tell_progress(reader)
         except BaseException:
             reader.detach()
@@ -135,9 +158,7 @@ class Subscribe:
         if not reader.settle():
             self._start(reader, self._heal(reader))
 
-    async def _begin(self, reader: Reader, state: ChannelState | None, after: Position | None) -> None:
-        if state is None:
-            raise NotFound(detail="no such channel")
+    async def _begin(self, reader: Reader, state: ChannelState, after: Position | None) -> None:
         if state.restarted or not state.registered:
             reader.look()
         if after is None:

@@ -112,6 +112,18 @@ async def test_an_unknown_channel_is_not_found(serve):
     assert await api.refused(UUID, headers=WHO) == (404, "not_found")
 
 
+async def test_a_bare_name_whose_channel_nobody_knows_any_more_is_not_found(serve):
+    api = await serve()
+    token = await api.register(UUID)
+    with api.house.ledger.memory.lock:
+        api.house.ledger.memory.channels.clear()
+    assert await api.refused(UUID) == (404, "not_found")
+    async with api.socket(UUID, token) as ws:  # who holds a token knows that it was opened
+        assert await is_open(ws)
+    async with api.socket(UUID) as ws:
+        assert await is_open(ws)
+
+
 async def test_key_and_user_open_what_is_theirs_and_a_wrong_key_nothing(serve):
     api = await serve()
     token = await api.register(NAME)

@@ -71,6 +71,13 @@ class Channel:
         return body
 
 
+async def attach(house, owner, channel, after, outlet):
+    """As the endpoint of a socket does."""
+    joined, state = await house.subscribe.join(owner, channel)
+    await house.subscribe.follow(joined, state, after, outlet)
+    return joined
+
+
 @contextlib.asynccontextmanager
 async def reader(house, into: list[bytes], owner=ADA, after=None):
     async def read():

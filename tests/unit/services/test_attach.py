@@ -12,7 +12,7 @@ from app.protocol.commit import commit
 from app.services import history, subscribe
 from app.services.reader import Reader
 from tests.unit.doubles import ADA, CHANNEL, a_success
-from tests.unit.services.channel import until
+from tests.unit.services.channel import attach, until
 from tests.unit.services.lines import Line
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("soon")]
@@ -25,7 +25,7 @@ def nothing_is_left(house):
 async def test_a_reader_that_is_live_has_no_task_and_no_timer_and_is_closed_after_the_end(house, channel):
     await channel.open()
     line = Line()
-    await house.subscribe.attach(ADA, CHANNEL, None, line)
+    await attach(house, ADA, CHANNEL, None, line)
     assert line.heard == channel.stream.stream
     await until(lambda: not house.subscribe._tasks)
     assert not house.subscribe._agenda._due
@@ -45,7 +45,7 @@ async def test_who_comes_back_after_the_end_is_closed(house, channel):
     await channel.open()
     await channel.finish()
     line = Line()
-    await house.subscribe.attach(ADA, CHANNEL, Position(channel.stream.epoch, 2), line)
+    await attach(house, ADA, CHANNEL, Position(channel.stream.epoch, 2), line)
     await until(lambda: line.codes == [1000])
     assert line.heard == []
 
@@ -55,24 +55,24 @@ async def test_who_comes_back_after_the_roll_up_behind_the_end_is_closed_too(hou
     await channel.finish()
     assert b'"event":"batch"' in channel.stream.stream[-1]
     line = Line()
-    await house.subscribe.attach(ADA, CHANNEL, channel.position, line)
+    await attach(house, ADA, CHANNEL, channel.position, line)
     await until(lambda: line.codes == [1000])
     assert line.heard == []
 
 
 async def test_what_is_refused_leaves_nothing_behind(house, channel):
     with pytest.raises(NotFound):
-        await house.subscribe.attach(ADA, CHANNEL, None, Line())
+        await attach(house, ADA, CHANNEL, None, Line())
     await channel.open()
     for what in ("read", "state"):
         house.ledger.__dict__[what] = unavailable
         with pytest.raises(Unavailable):
-            await house.subscribe.attach(ADA, CHANNEL, None, line := Line())
+            await attach(house, ADA, CHANNEL, None, line := Line())
         assert line.heard == []
         del house.ledger.__dict__[what]
     house.feed.refuses = True
     with pytest.raises(Unavailable):
-        await house.subscribe.attach(ADA, CHANNEL, None, Line())
+        await attach(house, ADA, CHANNEL, None, Line())
     assert nothing_is_left(house)
 
 
@@ -83,7 +83,7 @@ async def unavailable(*_, **__):
 @pytest.mark.parametrize("turns", range(8))
 async def test_who_gives_up_while_it_is_attached_leaves_nothing_behind(house, channel, turns):
     await channel.open()
-    attaching = asyncio.create_task(house.subscribe.attach(ADA, CHANNEL, None, Line()))
+    attaching = asyncio.create_task(attach(house, ADA, CHANNEL, None, Line()))
     for _ in range(turns):
         await asyncio.sleep(0)
     if attaching.done():
@@ -98,7 +98,7 @@ async def test_a_client_that_goes_while_its_history_is_told_leaves_nothing_behin
     for _ in range(5):
         channel.append()
     line = Line(takes=3)
-    reader = await house.subscribe.attach(ADA, CHANNEL, None, line)
+    reader = await attach(house, ADA, CHANNEL, None, line)
     assert (reader.outlet, len(line.heard)) == (None, 3)
     await until(lambda: channel.stream.told == 3)
     assert nothing_is_left(house)
@@ -109,7 +109,7 @@ async def test_what_was_told_in_another_life_of_the_channel_does_not_count(house
     await channel.open()
     channel.append()
     if how == "wiped":
-        reader = await house.subscribe.attach(ADA, CHANNEL, None, Line())
+        reader = await attach(house, ADA, CHANNEL, None, Line())
         house.ledger.memory.wipe()
         channel.seq = 0
         await channel.open()
@@ -119,7 +119,7 @@ async def test_what_was_told_in_another_life_of_the_channel_does_not_count(house
     else:
         line = Line()
         line.roomy.clear()
-        attaching = asyncio.create_task(house.subscribe.attach(ADA, CHANNEL, Position("gone", 2), line))
+        attaching = asyncio.create_task(attach(house, ADA, CHANNEL, Position("gone", 2), line))
         await asyncio.sleep(0.01)
         attaching.cancel()
     await asyncio.sleep(0.01)
@@ -133,8 +133,8 @@ async def test_history_is_told_no_faster_than_there_is_room_and_nobody_else_wait
         channel.append()
     slow, quick = Line(), Line()
     slow.roomy.clear()
-    attaching = asyncio.create_task(house.subscribe.attach(ADA, CHANNEL, None, slow))
-    await house.subscribe.attach(ADA, CHANNEL, None, quick)
+    attaching = asyncio.create_task(attach(house, ADA, CHANNEL, None, slow))
+    await attach(house, ADA, CHANNEL, None, quick)
     channel.append()
     await until(lambda: quick.heard == channel.stream.stream)
     assert (slow.heard, attaching.done()) == ([], False)
@@ -146,7 +146,7 @@ async def test_history_is_told_no_faster_than_there_is_room_and_nobody_else_wait
 async def test_redis_that_goes_away_is_waited_for_and_what_was_missed_is_told(house, channel):
     await channel.open()
     line = Line()
-    await house.subscribe.attach(ADA, CHANNEL, None, line)
+    await attach(house, ADA, CHANNEL, None, line)
     channel.append(publish=False)
     house.ledger.__dict__["read"] = unavailable
     channel.append()
@@ -160,7 +160,7 @@ async def test_redis_that_goes_away_is_waited_for_and_what_was_missed_is_told(ho
 async def test_a_fault_of_ours_closes_the_socket_and_is_not_silent(house, channel, caplog):
     await channel.open()
     line = Line()
-    await house.subscribe.attach(ADA, CHANNEL, None, line)
+    await attach(house, ADA, CHANNEL, None, line)
 
     async def broken(*_, **__):
         raise ZeroDivisionError
@@ -184,7 +184,7 @@ async def test_a_channel_that_is_kept_open_is_looked_at_ever_more_seldom(house, 
         asked.append(name)
         return await state(*name)
 
-    reader = await house.subscribe.attach(ADA, CHANNEL, None, Line())
+    reader = await attach(house, ADA, CHANNEL, None, Line())
     house.ledger.__dict__["state"] = counting
     pauses = []
     put = house.subscribe._agenda.put
@@ -210,7 +210,7 @@ async def test_progress_does_not_go_back_where_history_was_lost(house, channel):
     channel.stream.first = 4
     channel.progress(60)
     line = Line()
-    await house.subscribe.attach(ADA, CHANNEL, Position("gone", 1), line)
+    await attach(house, ADA, CHANNEL, Position("gone", 1), line)
     told = [(event["event"], event.get("progress")) for event in line.events]
     assert told == [
         ("channel.recovered", None), ("source.snapshot", 3), ("source.processing", 3), ("source.processing", 4), ("source.progress", 60),
@@ -223,7 +223,7 @@ async def test_progress_that_was_said_before_a_snapshot_is_not_told_behind_it(ho
     channel.stream.first = 2
     house.ledger.memory.runs[ADA, channel.record.source_uuid].set(state=State.PROCESSING, progress=60)
     line = Line()
-    await house.subscribe.attach(ADA, CHANNEL, Position("gone", 1), line)
+    await attach(house, ADA, CHANNEL, Position("gone", 1), line)
     for percent in (14, 61):  # the first was on its way
         channel.progress(percent)
     await until(lambda: len(line.events) > 2)
@@ -264,7 +264,7 @@ async def test_a_source_whose_end_follows_has_a_snapshot_too_and_its_end_is_told
     commit(house.inner, ADA, result := a_success(channel.record))
     await channel.finish(result)
     line = Line()
-    await house.subscribe.attach(ADA, CHANNEL, Position("gone", 1), line)
+    await attach(house, ADA, CHANNEL, Position("gone", 1), line)
     assert [(event["event"], event.get("progress")) for event in line.events] == [
         ("channel.recovered", None), ("source.snapshot", 0), ("source.accepted", None), ("source.succeeded", 100),
     ]  # fmt: skip
@@ -282,7 +282,7 @@ async def test_the_latest_progress_waits_where_a_milestone_is_on_its_way(house, 
 
     house.ledger.__dict__["latest_progress"] = meanwhile
     line = Line()
-    await house.subscribe.attach(ADA, CHANNEL, None, line)
+    await attach(house, ADA, CHANNEL, None, line)
     await until(lambda: len(line.heard) == 2)
     assert [event["event"] for event in line.events] == ["source.accepted", "source.processing"]
 
@@ -292,7 +292,7 @@ async def test_the_latest_progress_is_told_though_a_milestone_was_said_after_it(
     channel.progress(50)
     channel.append()
     line = Line()
-    await house.subscribe.attach(ADA, CHANNEL, Position(channel.stream.epoch, 2), line)
+    await attach(house, ADA, CHANNEL, Position(channel.stream.epoch, 2), line)
     assert [event["event"] for event in line.events] == ["source.progress"]
 
 
@@ -304,7 +304,7 @@ async def test_a_client_that_takes_nothing_of_its_history_is_closed(house, chann
     line.roomy.clear()
     line.waiting = 1
     async with asyncio.timeout(20):
-        await house.subscribe.attach(ADA, CHANNEL, None, line)
+        await attach(house, ADA, CHANNEL, None, line)
     assert (line.codes, line.heard) == ([1013], [])
     assert nothing_is_left(house)
 
@@ -315,7 +315,7 @@ async def test_a_client_that_takes_its_history_slowly_is_not(house, channel, mon
     line = Line()
     line.roomy.clear()
     line.waiting = 9
-    attaching = asyncio.create_task(house.subscribe.attach(ADA, CHANNEL, None, line))
+    attaching = asyncio.create_task(attach(house, ADA, CHANNEL, None, line))
     for _ in range(8):
         await asyncio.sleep(0.01)
         line.waiting -= 1
@@ -341,7 +341,7 @@ async def test_a_stream_that_does_not_have_what_its_head_says_is_not_read_for_ev
     house.ledger.__dict__["read"] = broken
     line = Line()
     async with asyncio.timeout(20):
-        await house.subscribe.attach(ADA, CHANNEL, None, line)
+        await attach(house, ADA, CHANNEL, None, line)
     assert [(event["event"], event.get("event-id")) for event in line.events] == [("channel.recovered", str(channel.position))]
     assert "does not have what its head says" in caplog.text
     channel.append()

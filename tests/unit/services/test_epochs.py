@@ -7,7 +7,7 @@ from app.domain.position import Position
 from app.protocol import inbox
 from app.protocol.commit import commit
 from tests.unit.doubles import ADA, CHANNEL, NOW, a_record, a_success
-from tests.unit.services.channel import until
+from tests.unit.services.channel import attach, until
 from tests.unit.services.lines import Line
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("soon")]
@@ -22,7 +22,7 @@ async def opened(house, channel):
 
 async def attached(house, after=None):
     line = Line()
-    await house.subscribe.attach(ADA, CHANNEL, after, line)
+    await attach(house, ADA, CHANNEL, after, line)
     await until(lambda: house.hub._life)  # asked for when the live link is made
     return line
 
