@@ -156,10 +156,10 @@ def dead_drop(ids: Ids = None, url: Url = None, key: Key = None, user: User = No
 
 
 @dev.command()
-def kill(victim: dev_commands.Victim) -> None:
+def kill(victim: dev_commands.Victim, *, at_work: Annotated[bool, typer.Option("--at-work", help="Wait for one that is at work.")] = False) -> None:
     """SIGKILL the busiest worker, its child, an API process or the reconciler of the stack that runs here."""
     with _in_one_line():
-        typer.echo(dev_commands.kill(data_folder(), victim))
+        typer.echo(dev_commands.kill(data_folder(), victim, at_work=at_work))
 
 
 KeysFile = Annotated[Path | None, typer.Option("--file", help="The file of keys. Else HEADRACE_API_KEYS_FILE, or that of the stack here.")]

@@ -12,6 +12,9 @@ from app.cli import processes, stack
 from app.cli.connection import Failure
 
 _SAMPLE_SECONDS = 0.3
+_AT_WORK = 0.5
+"""Of one core; at rest it is some hundredths."""
+_WAIT_SECONDS = 60.0
 
 
 class Victim(StrEnum):
@@ -21,8 +24,11 @@ class Victim(StrEnum):
     RECONCILER = "reconciler"
 
 
-def kill(folder: Path, victim: Victim) -> str:
-    """Kills the busiest of its kind, and only what stack.json names and what still is that process. Answers what was killed."""
+def kill(folder: Path, victim: Victim, *, at_work: bool = False) -> str:
+    """Kills the busiest of its kind, and only what stack.json names and what still is that process. Answers what was killed.
+
+    `at_work`: waits for one that is, a minute at most.
+    """
     running = stack.read(folder)
     if running is None:
         raise Failure(f"no stack runs in {folder}")
@@ -30,7 +36,7 @@ def kill(folder: Path, victim: Victim) -> str:
     living = {name: process for name, process in running.processes.items() if process.kind == kind and process.look()}
     if not living:
         raise Failure(f"no {kind} runs at the moment")
-    name = _busiest({name: process.pid for name, process in living.items()})
+    name = _busiest({name: process.pid for name, process in living.items()}, _AT_WORK if at_work else 0)
     process = living[name]
     if victim is Victim.CHILD:
         # The pool's child is a copy of its parent; a helper that it started is not.
@@ -46,13 +52,17 @@ def kill(folder: Path, victim: Victim) -> str:
     return f"killed {name} (process {process.pid}" + (f" and its {count} below)" if count else ")")
 
 
-def _busiest(pids: dict[str, int]) -> str:
-    """By the processor time that each and its descendants use while we look."""
-    if len(pids) == 1:
-        return next(iter(pids))
-    before = {name: _cpu(pid) for name, pid in pids.items()}
-    time.sleep(_SAMPLE_SECONDS)
-    return max(pids, key=lambda name: _cpu(pids[name]) - before[name])
+def _busiest(pids: dict[str, int], least: float) -> str:
+    """By the processor time that each and its descendants use while we look; one that uses `least` of a core. Raises Failure."""
+    until = time.monotonic() + _WAIT_SECONDS
+    while time.monotonic() < until:
+        before = {name: _cpu(pid) for name, pid in pids.items()}
+        time.sleep(_SAMPLE_SECONDS)
+        used = {name: (_cpu(pid) - before[name]) / _SAMPLE_SECONDS for name, pid in pids.items()}
+        name = max(pids, key=lambda name: used[name])
+        if used[name] >= least:
+            return name
+    raise Failure(f"none of them was at work in {_WAIT_SECONDS:.0f} seconds")
 
 
 def _cpu(pid: int) -> float:

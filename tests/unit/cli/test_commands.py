@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from app.adapters.api_keys import ApiKeys
-from app.cli import processes, stack
+from app.cli import dev, processes, stack
 
 ROOT = Path(__file__).resolve().parents[3]
 UUID = "0b0f1a52-6c0b-4f6e-9d0e-0d3a2f4b5c6d"
@@ -145,7 +145,8 @@ def test_a_key_without_a_secret_to_hash_it_with_is_refused(run, folder):
 TREE = """
 import os, sys, time
 if len(sys.argv) > 1 and os.fork() == 0:
-    if sys.argv[1] == "busy":
+    time.sleep({"later": 1}.get(sys.argv[1], 0))
+    if sys.argv[1] != "idle":
         while True: pass
 time.sleep(600)
 """
@@ -198,6 +199,25 @@ def test_of_two_workers_the_one_that_works_is_killed(run, folder, worker, eventu
     run("dev", "kill", "worker")
     assert busy.wait(5) == -signal.SIGKILL
     assert idle.poll() is None
+
+
+def test_whoever_waits_for_one_at_work_kills_that_one(run, folder, worker, eventually):
+    idle, later = worker("idle"), worker("later")
+    eventually(lambda: processes.descendants(later.pid) and processes.descendants(idle.pid))
+    recorded(folder, worker1=idle.pid, worker2=later.pid)
+    run("dev", "kill", "worker", "--at-work")
+    assert later.wait(5) == -signal.SIGKILL
+    assert idle.poll() is None
+
+
+def test_and_kills_nobody_when_none_is(run, folder, worker, eventually, monkeypatch):
+    monkeypatch.setattr(dev, "_WAIT_SECONDS", 0.5)
+    idle = worker("idle")
+    eventually(lambda: processes.descendants(idle.pid))
+    recorded(folder, worker1=idle.pid)
+    done = run("dev", "kill", "worker", "--at-work")
+    assert (done.exit_code, idle.poll()) == (1, None)
+    assert "at work" in done.stderr
 
 
 def test_a_process_that_only_has_the_number_is_not_killed(run, folder, worker):
