@@ -402,11 +402,8 @@ class Scanner(Protocol):
 class RateLimits(Protocol):
     """How much was asked for, in sliding windows (asynchronous). Counted approximately: as if each window before had been even."""
 
-    async def take(self, kind: Kind, whose: str, amount: int, *, cost: int = 1) -> bool:
+    async def take(self, kind: Kind, whose: str, amount: int, *, cost: int = 1) -> Standing:
         """Count `cost` more, unless that would be over `amount` in the kind's window: then nothing is counted. Raises Unavailable."""
-
-    async def standing(self, kind: Kind, whose: str, amount: int) -> Standing:
-        """What is left of `amount`. Raises Unavailable."""
 
     async def spend(self, token: str, source: SourceId, *, most: int, seconds: int) -> bool:
         """Count the source as brought by the token, which may bring `most`; kept for so long. The same source again counts once. Raises Unavailable."""

@@ -15,14 +15,10 @@ class MemoryRateLimits:
         self._counted: Counter[tuple[str, str]] = Counter()
         self._spent: defaultdict[str, set[SourceId]] = defaultdict(set)
 
-    async def take(self, kind: Kind, whose: str, amount: int, *, cost: int = 1) -> bool:
-        if self._counted[kind, whose] + cost > amount:
-            return False
-        self._counted[kind, whose] += cost
-        return True
-
-    async def standing(self, kind: Kind, whose: str, amount: int) -> Standing:
-        return Standing(max(0, amount - self._counted[kind, whose]), 1)
+    async def take(self, kind: Kind, whose: str, amount: int, *, cost: int = 1) -> Standing:
+        counted = self._counted[kind, whose] + cost <= amount
+        self._counted[kind, whose] += cost if counted else 0
+        return Standing(counted, max(0, amount - self._counted[kind, whose]), 1)
 
     async def spend(self, token: str, source: SourceId, *, most: int, seconds: int) -> bool:  # noqa: ARG002 - it never ends here
         spent = self._spent[token]

@@ -33,7 +33,6 @@ from app.domain.quota import Kind
 from app.domain.results import RunResult
 from app.domain.source import State
 from app.domain.wire import parse
-from app.services.pace import Standings
 from app.services.sources import PAGE
 from app.services.synchronous import LONGEST_WAIT_SECONDS, StillProcessing, own_channel
 from app.services.upload import Submission
@@ -71,14 +70,13 @@ def _parse(model: type[Asked], value: Any) -> Asked:
 @router.post("/ws", openapi_extra=JSON_REGISTER)
 async def register_channel(request: Request, response: Response, uploader: Uploader, services: TheServices) -> ChannelAddress:
     """Open a channel (a ws-uuid), and learn where to watch it."""
-    standing = await services.pace.take(uploader, Kind.REGISTRATIONS)
+    response.headers.update(await services.pace.take(uploader, Kind.REGISTRATIONS))
     asked = _parse(RegisterChannel, await _json(request, services))
     channel = channel_id(asked.ws_uuid)
     if asked.expect is not None and asked.keep_open:
         raise InvalidRequest("expect_or_keep_open", "say either how many sources to expect, or keep-open", field="expect")
     await services.access.open(uploader.owner, channel, keep_open=asked.keep_open, expect=asked.expect)
     token = await services.admission.token(uploader.owner, channel)
-    await _tell(response, standing)
     return ChannelAddress(ws_address=f"{services.addresses.ws_url(request)}/ws/{channel}?token={token}")
 
 
@@ -88,14 +86,13 @@ async def upload_source(request: Request, response: Response, uploader: Uploader
 
     Several files go in one form, each with its own `source-uuid`: the first with the first, and so on. Each is accepted or refused by itself.
     """
-    standing = await services.pace.take(uploader, Kind.UPLOADS, size_bytes=declared_bytes(request))
+    response.headers.update(await services.pace.take(uploader, Kind.UPLOADS, size_bytes=declared_bytes(request)))
     fields = ("ws-uuid", "source-uuid", "filename", "content", "metadata", "tags", "options", "profile", "callback-url")
     async with FormReader(request, uploader, services.upload, fields, each="source-uuid") as reader:
         form = await reader.read()
         channel = channel_id(form.field("ws-uuid"))
         pairs = form.pairs("source-uuid")
         await services.pace.more(uploader, Kind.UPLOADS, len(pairs) - 1, size_bytes=0 if declared_bytes(request) else form.size_bytes)
-        await _tell(response, standing)
         if len(pairs) > 1:
             return await submit_several(request, services, uploader, form, channel)
         source, filename, file = pairs[0]
@@ -195,11 +192,6 @@ async def retry_source(
 async def delete_source(source: str, deleter: Deleter, services: TheServices) -> None:
     """Remove a source for good, whatever state it is in. Its id is not used again for a long time."""
     await services.sources.delete(deleter.owner, source_id(source, "id"))
-
-
-async def _tell(response: Response, standing: Standings | None) -> None:
-    if standing is not None:
-        response.headers.update(await standing)
 
 
 def _document(data: Any) -> bytes:

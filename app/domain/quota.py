@@ -34,8 +34,10 @@ class Quotas:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Where somebody stands with a quota."""
+    """Where somebody stands with a quota, after asking for more."""
 
+    counted: bool
+    """They got it."""
     remaining: int
     reset_seconds: int
     """Until there is more."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -10,12 +9,9 @@ from math import ceil
 
 from app.domain.errors import Forbidden, RateLimited, Unavailable
 from app.domain.ids import SourceId
-from app.domain.quota import SECONDS, Kind, Quotas
+from app.domain.quota import SECONDS, Kind, Quotas, Standing
 from app.ports import Clock, RateLimits
 from app.services.principal import Principal
-
-Standings = asyncio.Task[dict[str, str]]
-"""Headers, when they are there."""
 
 
 class Pace:
@@ -25,16 +21,22 @@ class Pace:
         self._usual = usual
         self._organisations = organisations or {}
 
-    async def take(self, principal: Principal, kind: Kind, *, size_bytes: int = 0) -> Standings | None:
+    async def take(self, principal: Principal, kind: Kind, *, size_bytes: int = 0) -> dict[str, str]:
         """Count one more of the kind, and its bytes. Raises RateLimited: then it must not go on.
 
-        The answer is where the caller stands now, as headers; it is asked for while the caller goes on. None: the kind is not limited.
+        The answer is where the caller stands now with the kind, as headers: RateLimit and RateLimit-Policy (draft-ietf-httpapi-ratelimit-headers-10);
+        none where it is not limited, or Redis is away.
         """
         quotas = self._of(principal)
-        await self._take(principal, kind, quotas.of(kind), 1)
-        await self._take(principal, Kind.BYTES, quotas.of(Kind.BYTES), size_bytes)
         amount = quotas.of(kind)
-        return None if amount is None else asyncio.create_task(self._headers(principal, kind, amount))
+        standing = await self._take(principal, kind, amount, 1)
+        await self._take(principal, Kind.BYTES, quotas.of(Kind.BYTES), size_bytes)
+        if standing is None:
+            return {}
+        return {
+            "RateLimit-Policy": f'"{kind}";q={amount};w={SECONDS[kind]}',
+            "RateLimit": f'"{kind}";r={standing.remaining};t={standing.reset_seconds}',
+        }
 
     async def more(self, principal: Principal, kind: Kind, count: int, *, size_bytes: int = 0) -> None:
         """What only the body told: further sources, and bytes that no header had promised. Raises RateLimited."""
@@ -55,25 +57,16 @@ class Pace:
     def _of(self, principal: Principal) -> Quotas:
         return self._organisations.get(principal.organisation, self._usual)
 
-    async def _take(self, principal: Principal, kind: Kind, amount: int | None, cost: int) -> None:
+    async def _take(self, principal: Principal, kind: Kind, amount: int | None, cost: int) -> Standing | None:
         if amount is None or cost <= 0:
-            return
-        with suppress(Unavailable):
-            if await self._limits.take(kind, principal.owner, amount, cost=cost):
-                return
-            standing = await self._limits.standing(kind, principal.owner, amount)
+            return None
+        try:
+            standing = await self._limits.take(kind, principal.owner, amount, cost=cost)
+        except Unavailable:
+            return None
+        if not standing.counted:
             wait = SECONDS[kind] if cost > amount else standing.reset_seconds
             raise RateLimited(
                 detail=f"{amount} {kind} in {SECONDS[kind]} seconds are what this user may have", retry_after_seconds=wait, quota=kind, limit=amount
             )
-
-    async def _headers(self, principal: Principal, kind: Kind, amount: int) -> dict[str, str]:
-        """RateLimit and RateLimit-Policy (draft-ietf-httpapi-ratelimit-headers-10); nothing when Redis is away."""
-        try:
-            standing = await self._limits.standing(kind, principal.owner, amount)
-        except Unavailable:
-            return {}
-        return {
-            "RateLimit-Policy": f'"{kind}";q={amount};w={SECONDS[kind]}',
-            "RateLimit": f'"{kind}";r={standing.remaining};t={standing.reset_seconds}',
-        }
+        return standing

@@ -168,7 +168,7 @@ class RateLimits(MemoryRateLimits):
     away = False
 
     def __getattribute__(self, name: str) -> Any:
-        if name in {"take", "standing", "spend"} and object.__getattribute__(self, "away"):
+        if name in {"take", "spend"} and object.__getattribute__(self, "away"):
             raise Unavailable("redis_unavailable")
         return object.__getattribute__(self, name)
 

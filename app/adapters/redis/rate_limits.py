@@ -21,19 +21,12 @@ class RedisRateLimits:
         self._keys = keys
         self._breaker = breaker
 
-    async def take(self, kind: Kind, whose: str, amount: int, *, cost: int = 1) -> bool:
-        counted, _, _ = await self._quota(kind, whose, amount, cost)
-        return bool(counted)
-
-    async def standing(self, kind: Kind, whose: str, amount: int) -> Standing:
-        _, remaining, reset_ms = await self._quota(kind, whose, amount, 0)
-        return Standing(remaining, max(1, ceil(reset_ms / 1000)))
+    async def take(self, kind: Kind, whose: str, amount: int, *, cost: int = 1) -> Standing:
+        counted, remaining, reset_ms = await self._run("quota", self._keys.quota(whose, kind), amount, cost, 1000 * SECONDS[kind])
+        return Standing(bool(counted), remaining, max(1, ceil(reset_ms / 1000)))
 
     async def spend(self, token: str, source: SourceId, *, most: int, seconds: int) -> bool:
         return bool(await self._run("spend", self._keys.token(token), source, most, seconds))
-
-    async def _quota(self, kind: Kind, whose: str, amount: int, cost: int) -> Any:
-        return await self._run("quota", self._keys.quota(whose, kind), amount, cost, 1000 * SECONDS[kind])
 
     async def _run(self, script: str, key: str, *args: str | int | bytes) -> Any:
         with unavailable():

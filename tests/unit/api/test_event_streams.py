@@ -166,6 +166,7 @@ async def test_a_process_that_stops_ends_its_streams_without_an_end_and_takes_no
     streaming = taking(app, path)
     await until(lambda: len(lines) == 1 and house.feed.watched)
     channel.append()
+    await until(lambda: [reader.offset for reader in house.hub._in((ADA, CHANNEL))] == [channel.head])
     await asyncio.wait_for(lines.drain(1), 20)
     body = (await streaming).body
     told, _, last = body.rpartition(b"retry: ")

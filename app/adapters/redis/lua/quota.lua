@@ -1,4 +1,4 @@
--- Count ARGV[2] more of a quota, unless that is over ARGV[1] in the window: {counted, how much is left, ms until there is more}. 0 more: only ask.
+-- Count ARGV[2] more of a quota, unless that is over ARGV[1] in the window: {counted, how much is left, ms until there is more}.
 -- Two counts stand for a sliding window: of the one before, as much counts as still reaches into it, as if it had been even.
 -- KEYS quota  ARGV amount, cost, window ms
 local amount, cost, window = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
@@ -9,7 +9,7 @@ if known == number then count, before = tonumber(h[2]), tonumber(h[3]) end
 if known == number - 1 then before = tonumber(h[2]) end
 local used = count + before * (window - into) / window
 local counted = used + cost <= amount
-if counted and cost > 0 then
+if counted then
   count, used = count + cost, used + cost
   redis.call('HSET', KEYS[1], 'window', number, 'count', count, 'before', before)
   redis.call('PEXPIRE', KEYS[1], 2 * window - into)
