@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 CODE = """
-import ctypes, os, signal, socket, subprocess, sys, threading, time
+import ctypes, os, resource, signal, socket, subprocess, sys, threading, time
 from headrace_plugin import Extracted, Failed, Heading, Thumbnail, Unsupported
 
 
@@ -116,6 +116,16 @@ class Odd:
         while True:
             os.write(3, b"x" * 65536)
 
+    def again(self, reading):
+        def pages():
+            return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+
+        [b"x" * (1 << 20) for _ in range(8)]
+        before = pages()
+        for _ in range(20):
+            [b"x" * (1 << 20) for _ in range(8)]
+        return Extracted(details={"pages": pages() - before})
+
     def steps(self, reading):
         for number in range(1, 41):
             reading.progress(number, 40, "steps")
@@ -143,6 +153,10 @@ class Broken:
     name = "broken"
 
 
+class Vague(Odd):
+    media_types = None
+
+
 raise_at_import = None
 """
 
@@ -154,5 +168,7 @@ def install(folder: Path) -> Path:
     known = folder / "odd_plugin-7.dist-info"
     known.mkdir()
     (known / "METADATA").write_text("Metadata-Version: 2.1\nName: odd-plugin\nVersion: 7\n")
-    (known / "entry_points.txt").write_text("[headrace.processors]\nbroken = odd_broken:Any\nhalf = odd_plugin:Broken\nodd = odd_plugin:Odd\n")
+    (known / "entry_points.txt").write_text(
+        "[headrace.processors]\nbroken = odd_broken:Any\nhalf = odd_plugin:Broken\nodd = odd_plugin:Odd\nvague = odd_plugin:Vague\n"
+    )
     return folder

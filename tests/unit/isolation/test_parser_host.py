@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import os
+import platform
 import signal
 import socket
 import subprocess
@@ -184,6 +185,12 @@ def test_it_writes_nowhere_but_into_its_folder(ask):
     seen = ask("odd/look").extracted.details
     assert (seen["write"], seen["truncate"], seen["make"], seen["remove"], seen["nowhere"]) == (errno.EACCES, errno.EACCES, errno.EACCES, errno.EACCES, 0)
     assert (ask.folder / "source").read_bytes() == b"words"
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="of glibc's malloc")
+def test_memory_that_a_reading_frees_is_used_again_and_not_asked_for_anew(ask):
+    """Twenty times 8 MiB would be 40,000 pages that the kernel fills with zeros."""
+    assert ask("odd/again").extracted.details["pages"] < 4000
 
 
 def landlock_works():
