@@ -40,6 +40,12 @@ def test_pages_come_in_order_with_a_form_feed_between(source):
     assert not extracted.warnings
 
 
+@pytest.mark.parametrize("room", [1, 12, 13, 14, 15])
+def test_a_page_is_whole_whatever_room_was_kept_for_its_text(source, monkeypatch, room):
+    monkeypatch.setattr("worker.processors.pdf._UNITS", room)
+    assert extract(source, documents.pdf(["thirteen, so.", "", "two\nlines"])).text == "thirteen, so.\f\ftwo\nlines"
+
+
 def test_a_word_hyphenated_at_the_end_of_a_line_is_whole(source):
     assert "reconciliation" in extract(source, documents.pdf(["what ends is recon-\nciliation of all"])).text
 
