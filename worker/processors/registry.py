@@ -6,8 +6,9 @@ Loaded in the parser host only (worker/isolation): nothing of a plug-in, not eve
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterable, Sequence
-from fnmatch import fnmatchcase
+from fnmatch import translate
 from importlib.metadata import entry_points
 from typing import Any, Final
 
@@ -42,10 +43,11 @@ class Registry:
 
     def __init__(self, processors: Iterable[Processor]) -> None:
         self.processors: Final[Sequence[Processor]] = sorted(processors, key=lambda each: -each.priority)
+        self._taken: Final = [_taken(each) for each in self.processors]
 
     def reading(self, media_type: str) -> list[Processor]:
         """Those that take the media type."""
-        return [each for each in self.processors if any(fnmatchcase(media_type, pattern) for pattern in each.media_types)]
+        return [each for each, taken in zip(self.processors, self._taken, strict=True) if taken.match(media_type)]
 
 
 def installed() -> list[Processor]:
@@ -64,7 +66,13 @@ def _made(loaded: Any) -> Processor:
     missing = [name for name in ("name", "version", "media_types", "priority", "process") if not hasattr(processor, name)]
     if missing:
         raise TypeError(f"it has no {', '.join(missing)}")
+    _taken(processor)
     return processor
+
+
+def _taken(processor: Processor) -> re.Pattern[str]:
+    """The media types that it takes. Made before a fork: in each process that is forked it would cost 2 ms. Raises TypeError: no patterns."""
+    return re.compile("|".join(translate(pattern) for pattern in processor.media_types) or "(?!)")
 
 
 def load(more: Iterable[Processor] = ()) -> Registry:

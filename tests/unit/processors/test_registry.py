@@ -28,6 +28,10 @@ def test_the_highest_priority_is_asked_first_and_equals_as_they_were_given():
     assert names(found, "audio/wav") == []
 
 
+def test_a_processor_without_media_types_is_asked_for_nothing():
+    assert names(Registry([P("a")]), "text/plain") == names(Registry([P("a")]), "") == []
+
+
 def test_plugins_that_cannot_be_loaded_are_left_out_and_logged(tmp_path, monkeypatch, caplog):
     monkeypatch.syspath_prepend(str(plugin.install(tmp_path)))
     monkeypatch.delitem(sys.modules, "odd_plugin", raising=False)
@@ -35,6 +39,7 @@ def test_plugins_that_cannot_be_loaded_are_left_out_and_logged(tmp_path, monkeyp
     assert [record.getMessage() for record in caplog.records] == [
         "plug-in broken (odd_broken:Any) is left out",
         "plug-in half (odd_plugin:Broken) is left out",
+        "plug-in vague (odd_plugin:Vague) is left out",
     ]
 
 
