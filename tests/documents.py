@@ -230,6 +230,19 @@ def flate_bomb_pdf(size: int = 1 << 30) -> bytes:
     return body + b"trailer\n<< /Root 1 0 R /Size 5 >>\n%%EOF\n"
 
 
+def ring_pdf(count: int = 100_000) -> bytes:
+    """A tree of pages that is its own child, and says that it has so many."""
+    tree = b"<< /Type /Pages /Kids [2 0 R 2 0 R] /Count %d >>" % count
+    body = b"%PDF-1.7\n1 0 obj\n<< /Type /Catalog /Pages 2 0 R >>\nendobj\n2 0 obj\n" + tree + b"\nendobj\n"
+    return body + b"trailer\n<< /Root 1 0 R /Size 3 >>\n%%EOF\n"
+
+
+def laughing_svg() -> bytes:
+    """Its one word stands for ten of another, which stands for ten of a third, and so on: 10^12 laughs."""
+    entities = "".join(f'<!ENTITY {chr(98 + depth)} "{f"&{chr(97 + depth)};" * 10}">' for depth in range(12))
+    return f'<!DOCTYPE svg [<!ENTITY a "ha">{entities}]><svg xmlns="http://www.w3.org/2000/svg"><text>&m;</text></svg>'.encode()
+
+
 def png_bomb(side: int = 30_000) -> bytes:
     """A picture of side x side pixels, all black, in some hundred kilobytes."""
     packer = zlib.compressobj(9)

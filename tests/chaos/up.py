@@ -1,4 +1,4 @@
-"""`python -m tests.chaos.up APP`: the embedded stack as `make up` runs it, with another Celery application, more reconcilers, or workers of threads."""
+"""`python -m tests.chaos.up APP`: the embedded stack as `make up` runs it, with another Celery application, more reconcilers, or other pools."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("app", help="what the workers are started with")
     parser.add_argument("--reconcilers", type=int, default=1)
     parser.add_argument("--threads", type=int, help="a worker is at so many sources at once")
+    parser.add_argument("--children", type=int, default=1, help="a worker has so many processes that are at one source each")
     options = parser.parse_args(arguments)
 
     def changed(command: Command) -> list[Command]:
@@ -28,8 +29,8 @@ def main(arguments: list[str]) -> int:
         argv = list(command.argv)
         if command.kind == "worker":
             argv[argv.index(APP)] = options.app
-            if options.threads:
-                argv[argv.index("-c") : argv.index("-c") + 2] = ["-P", "threads", "-c", str(options.threads)]
+            pool = ["-P", "threads", "-c", str(options.threads)] if options.threads else ["-c", str(options.children)]
+            argv[argv.index("-c") : argv.index("-c") + 2] = pool
         return [replace(command, argv=tuple(argv))]
 
     def plan(*given) -> parts.Plan:
