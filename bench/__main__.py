@@ -21,6 +21,7 @@ from bench import (
     socket_connects,
     socket_latency,
     socket_memory,
+    two_workers,
     upload_large,
     upload_small,
 )  # fmt: skip
@@ -30,7 +31,7 @@ from bench.session import Session
 SCRIPTS = {
     "upload_small": upload_small.run, "upload_large": upload_large.run, "events": events.run, "socket_memory": socket_memory.run,
     "socket_connects": socket_connects.run, "socket_latency": socket_latency.run, "redis_memory": redis_memory.run, "documents": documents.run,
-    "reading": reading.run, "backlog": backlog.run, "cold": cold.run, "recovery": recovery.run, "safety": safety.run,
+    "reading": reading.run, "two_workers": two_workers.run, "backlog": backlog.run, "cold": cold.run, "recovery": recovery.run, "safety": safety.run,
 }  # fmt: skip
 
 

@@ -7,11 +7,12 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
 from bench.claim import Claim
-from bench.proc import rss_mib
+from bench.proc import below, rss_mib
 from bench.session import Session
 from tests.client import Client, until_closed
 from tests.documents import pdf
@@ -118,19 +119,8 @@ class _Tree:
             self.largest_mib = max(self.largest_mib, *sizes)
 
     def _sizes(self) -> list[float]:
-        below: dict[int, list[int]] = {}
-        for found in Path("/proc").glob("[0-9]*/stat"):
-            try:
-                fields = found.read_text().rpartition(")")[2].split()
-            except OSError:
-                continue
-            below.setdefault(int(fields[1]), []).append(int(found.parent.name))
-        sizes, waiting = [], [self._pid]
-        while waiting:
-            pid = waiting.pop()
-            waiting += below.get(pid, [])
-            try:
+        sizes = []
+        for pid in below(self._pid):
+            with suppress(OSError, ProcessLookupError):  # it has ended
                 sizes.append(rss_mib(pid))
-            except (OSError, ProcessLookupError):
-                continue
         return sizes

@@ -10,10 +10,25 @@ from typing import Self
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
-def cpu_seconds(pid: int) -> float:
-    """User and system time of all its threads so far, in ticks of 10 ms."""
+def cpu_seconds(pid: int, *, children: bool = False) -> float:
+    """User and system time of all its threads so far, in ticks of 10 ms; with that of `children` that have ended."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _TICKS
+    return sum(int(field) for field in fields[11 : 15 if children else 13]) / _TICKS
+
+
+def below(*pids: int) -> list[int]:
+    """These processes and all that descend from them."""
+    children: dict[int, list[int]] = {}
+    for found in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = found.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue  # it has ended
+        children.setdefault(int(fields[1]), []).append(int(found.parent.name))
+    family = list(pids)
+    for pid in family:  # grows as it goes
+        family += children.get(pid, [])
+    return family
 
 
 def rss_mib(pid: int) -> float:

@@ -94,9 +94,22 @@ class Place:
     def api(self, module: str = "app.main", **settings: str) -> tuple[Server, str]:
         """A fresh API process on the place's store, without workers; and its key."""
         port, key = free_port(), secrets.token_hex(16)
-        settings |= {"port": str(port), "metrics_port": "0", "log_level": "warning", "redis_url": self.redis_url, **self.storage}
-        settings |= {"dev_key": key, "secret_keys": SECRET, "uploads_per_minute": "1000000", "registrations_per_minute": "1000000"}
+        settings |= {"port": str(port), "metrics_port": "0", "dev_key": key, **self._shared}
+        settings |= {"uploads_per_minute": "1000000", "registrations_per_minute": "1000000"}
         return self._start([sys.executable, "-m", module], settings, f"http://127.0.0.1:{port}"), key
+
+    def worker(self, name: str) -> Server:
+        """A worker beside `api`, with one child, on all lanes, as the embedded stack starts it."""
+        options = ["-n", f"{name}@%h", "-c", "1", "-l", "warning", "--without-mingle", "--without-gossip"]
+        return self._start([sys.executable, "-m", "celery", "-A", "worker.celery_app", "worker", *options], self._shared, None)
+
+    def reconciler(self) -> Server:
+        return self._start([sys.executable, "-m", "worker.reconcile"], self._shared, None)
+
+    @property
+    def _shared(self) -> dict[str, str]:
+        """What the processes beside one `redis_url` have in common."""
+        return {"log_level": "warning", "redis_url": self.redis_url, "secret_keys": SECRET, "ocr_pages": "0", **self.storage}
 
     def floor(self, what: str) -> Server:
         """bench/floor_app.py on the place's kind of store; `what` is one of its names."""
