@@ -26,6 +26,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from devstack.warden import Warden
+
 _PACKAGES = {
     "ceph-mon": "ceph-mon",
     "ceph-osd": "ceph-osd",
@@ -130,6 +132,7 @@ class Ceph:
         self._daemons: list[tuple[str, subprocess.Popen[bytes]]] = []
 
     def __enter__(self) -> RealS3:
+        self._warden = Warden()
         with ExitStack() as undo:
             undo.callback(self._stop)
             s3 = self._start()
@@ -214,6 +217,7 @@ class Ceph:
             # A session of its own: Ctrl-C is for us, who stop them in order.
             command = (program, "-c", str(self._conf), *arguments)
             process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True)
+        self._warden.hold(process.pid)
         self._daemons.append((name, process))
 
     def _wait(self, name: str, is_ready: Callable[[], bool]) -> None:
@@ -235,6 +239,7 @@ class Ceph:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+        self._warden.close()
 
 
 def _run(*command: str) -> str:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from devstack.output import Echo, Output
+from devstack.warden import Warden
 
 Probe = Callable[[], Awaitable[bool]]
 
@@ -50,12 +51,13 @@ class Command:
 class Child:
     """Keeps one command running from `start` to `stop`. `changed` is called whenever there is a new process."""
 
-    def __init__(self, command: Command, *, log: Path, cwd: Path, echo: Echo, changed: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, command: Command, *, log: Path, cwd: Path, echo: Echo, warden: Warden, changed: Callable[[], None] = lambda: None) -> None:
         self.command = command
         self.pid: int | None = None
         self.restarts = 0
         self._cwd = cwd
         self._echo = echo
+        self._warden = warden
         self._changed = changed
         self._output = Output(command.name, log, echo, quiet=command.quiet)
         self._process: asyncio.subprocess.Process | None = None
@@ -138,6 +140,7 @@ class Child:
         finally:
             os.close(writing)
         self.pid = process.pid
+        self._warden.hold(process.pid)
         self._changed()
         if self._stopping.is_set():  # it was told to stop while it was being started
             _kill_group(process.pid)
@@ -202,6 +205,7 @@ def _kill_group(pid: int) -> None:
 def _before_exec(nice: int) -> Callable[[], None]:
     """Run in the child, between fork and exec: it steps back if it is told to, and on Linux it dies with its parent.
 
+    The warden ends the rest of its group, and all of it on other systems; the kernel does not wait until the warden knows of it.
     Children must be started by the main thread, since the kernel means the thread that forked.
     """
     linux = sys.platform == "linux"

@@ -12,7 +12,8 @@ from app.cli import processes, stack
 from devstack.datadir import DataDir
 from devstack.output import Echo, to_terminal
 from devstack.parts import ROOT, Plan
-from devstack.process import Child
+from devstack.process import Child, Command
+from devstack.warden import Warden
 
 START_SECONDS = 90
 # The API first, so that nothing new is accepted; Redis last, so that workers can put back what they are at.
@@ -25,7 +26,12 @@ class Supervisor:
         self._data = data
         self._start_seconds = start_seconds
         self._ready = False
-        self._children = [[Child(command, log=data.log(command.name), cwd=ROOT, echo=echo, changed=self._record) for command in group] for group in plan.groups]
+        self._warden = Warden()
+
+        def child(command: Command) -> Child:
+            return Child(command, log=data.log(command.name), cwd=ROOT, echo=echo, warden=self._warden, changed=self._record)
+
+        self._children = [[child(command) for command in group] for group in plan.groups]
 
     async def run(self, *, ready: asyncio.Event | None = None) -> None:
         """Until SIGINT, SIGTERM or SIGHUP; a second one kills at once. Raises StartFailed. Leaves no process, and the signals as they were."""
@@ -54,6 +60,7 @@ class Supervisor:
             waiting.cancel()
             await asyncio.gather(starting, waiting, return_exceptions=True)
             await self._stop()
+            self._warden.close()
             for each in signals:
                 loop.remove_signal_handler(each)
 
@@ -88,7 +95,7 @@ class Supervisor:
 
 
 def end_leftovers(data: DataDir) -> None:
-    """Ends what a killed supervisor left (on Linux the kernel has done it). Only what stack.json names, and only if it still is that process."""
+    """Ends what a killed supervisor left, if its warden did not yet. Only what stack.json names, and only if it still is that process."""
     left = stack.read(data.path)
     if left is None:
         return

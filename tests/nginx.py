@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import Self
 
-from tests.servers import eventually, free_port
+from tests.servers import eventually, free_port, start
 
 SITE = Path(__file__).parents[1] / "deploy" / "nginx" / "headrace.conf"
 
@@ -71,7 +71,7 @@ class Nginx:
         return checked.stderr
 
     def __enter__(self) -> Self:
-        self._process = subprocess.Popen(self._command())
+        self._process = start(self._command())
         eventually(lambda: (self.folder / "nginx.pid").exists() and (self.folder / "nginx.pid").read_text())
         return self
 

@@ -1,7 +1,8 @@
-"""Real servers on 127.0.0.1 for tests. Each is started by the test that needs it, and ended by its own process id."""
+"""Real servers on 127.0.0.1 for tests. Each is started by the test that needs it, and ended by its own process id; none outlives us."""
 
 from __future__ import annotations
 
+import atexit
 import os
 import shutil
 import signal
@@ -9,15 +10,17 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 from redis import Redis
 from redis.exceptions import RedisError
 
 from devstack.valkey import binary
+from devstack.warden import Warden
 
 T = TypeVar("T")
 
@@ -38,6 +41,20 @@ def eventually(what: Callable[[], T], *, seconds: float = 20) -> T:
         assert time.monotonic() < deadline, "it did not happen"
         time.sleep(0.01)
     return found
+
+
+@cache
+def _warden() -> Warden:
+    warden = Warden()
+    atexit.register(warden.close)
+    return warden
+
+
+def start(command: Sequence[str], **options: Any) -> subprocess.Popen:
+    """A `Popen` for whoever ends it himself. It ends with us too, when we are killed."""
+    process = subprocess.Popen(command, **options)
+    _warden().hold(process.pid)
+    return process
 
 
 class Valkey:
@@ -75,7 +92,7 @@ class Valkey:
         for _ in range(5):
             with (self._folder / "log").open("ab") as log:
                 # With its signals as ours: SIGXFSZ ignored, so that a test may bound what it writes.
-                self._process = subprocess.Popen(self._command(), stdout=log, stderr=log, cwd=self._folder, restore_signals=False)
+                self._process = start(self._command(), stdout=log, stderr=log, cwd=self._folder, restore_signals=False)
             if self._answers():
                 return
             self.stop()

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from tests.client import Client
 from tests.documents import pdf
+from tests.servers import start
 
 ROOT = Path(__file__).parents[1]
 
@@ -87,9 +88,7 @@ class Stack:
 
     def start(self) -> Stack:
         self._ready = threading.Event()
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", *self.command], cwd=ROOT, env=self.environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
+        self.process = start([sys.executable, "-m", *self.command], cwd=ROOT, env=self.environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         threading.Thread(target=self._read, daemon=True).start()
         if not self._ready.wait(60) or not self.base_url:
             self.stop()

@@ -11,6 +11,7 @@ from signal import SIGKILL, Signals
 
 from devstack.process import Command
 from tests.client import eventually
+from tests.servers import start
 from tests.stack import ROOT
 
 READY_SECONDS = 60
@@ -30,7 +31,7 @@ class ProcessContainer:
     def start(self) -> None:
         self._started_at = self._log.stat().st_size
         with self._log.open("ab") as log:
-            self._process = subprocess.Popen(
+            self._process = start(
                 self._command.argv, cwd=ROOT, env=dict(self._command.environ), stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
 

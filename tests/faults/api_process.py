@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import socket
-import subprocess
 import sys
 import uuid
 from pathlib import Path
@@ -12,7 +11,7 @@ from pathlib import Path
 import httpx
 
 from tests.client import eventually
-from tests.servers import free_port
+from tests.servers import free_port, start
 from tests.stack import ROOT
 
 KEY = "hr_a_key_of_this_test"
@@ -66,7 +65,7 @@ class ApiProcess:
         }  # fmt: skip
         kept = {name: value for name, value in os.environ.items() if not name.startswith("HEADRACE_")}
         environ = kept | {f"HEADRACE_{name.upper()}": value for name, value in ours.items()}
-        self.process = subprocess.Popen([sys.executable, "-m", "app.main"], cwd=ROOT, env=environ)
+        self.process = start([sys.executable, "-m", "app.main"], cwd=ROOT, env=environ)
 
     def __enter__(self) -> ApiProcess:
         eventually(self._is_ready)

@@ -12,6 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from app.cli import processes
 from tests.client import Client, ends, eventually, milestones, until_closed
 from tests.servers import Valkey, free_port
 from tests.stack import ROOT, Origin, Stack
@@ -142,6 +143,30 @@ def test_the_stack_stops_whole_and_goes_on_where_it_was(tmp_path: Path, origin: 
         with stack.client() as client:
             assert client.wait(source)["state"] == "succeeded"
             assert [end["status"] for end in ends(client.watch(channel))] == ["success"]
+    finally:
+        stack.stop()
+
+
+def test_nothing_outlives_a_supervisor_that_is_killed_and_the_next_one_goes_on(tmp_path: Path, origin: Origin) -> None:
+    stack = importing(tmp_path, origin).start()
+    with stack.client() as client:
+        done, channel = client.upload(client.register(), b"done before"), client.register()
+        client.wait(done)
+        source = client.upload(channel, url=origin.url("/slow"))
+        assert origin.asked.acquire(timeout=30)  # a worker's child is in the middle of it, and asks nobody whether its parent lives
+    family = processes.descendants(stack.process.pid)
+    assert {each.pid for each in family} > set(stack.processes().values())
+    stack.process.kill()
+    stack.process.wait()
+    eventually(lambda: not any((now := processes.look(each.pid)) and now.started == each.started for each in family))
+    origin.let_go.set()
+    stack.start()
+    try:
+        with stack.client() as client:
+            assert client.wait(source)["state"] == "succeeded"
+            # Redis has kept what it knew, or this were a first attempt.
+            assert [(end["status"], end["attempt"]) for end in ends(client.watch(channel))] == [("success", 2)]
+            assert client.show(done)["state"] == "succeeded"
     finally:
         stack.stop()
 

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.servers import free_port
+from tests.servers import free_port, start
 
 VIRUS = b"a harmless line that the tests call a virus"
 NAME = "Headrace.Test.UNOFFICIAL"
@@ -43,7 +43,7 @@ class RealClamd:
 
     def __enter__(self) -> RealClamd:
         with (self.folder / "log").open("wb") as log:
-            self._process = subprocess.Popen(self._command, stdout=log, stderr=log)
+            self._process = start(self._command, stdout=log, stderr=log)
         deadline = time.monotonic() + 60
         while not self._is_up():
             if time.monotonic() > deadline or self._process.poll() is not None:

@@ -47,5 +47,5 @@ def test_it_stops_on_a_signal_and_leaves_no_process(tmp_path: Path, number: int)
         assert running.wait(40) == 0
         assert not [line for line in command_lines() if str(tmp_path / "s3" / "ceph.conf") in line]
     finally:
-        running.terminate()  # never SIGKILL: it could not stop its daemons then
+        running.terminate()
         running.communicate(timeout=60)

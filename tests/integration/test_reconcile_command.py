@@ -17,7 +17,7 @@ from app.domain.ids import UploadId
 from app.domain.layout import object_key
 from app.protocol import inbox
 from tests.client import eventually
-from tests.servers import Valkey
+from tests.servers import Valkey, start
 from tests.stack import ROOT
 from tests.unit.doubles import ADA, a_record
 
@@ -45,7 +45,7 @@ def run(environ: Mapping[str, str], *arguments: str) -> subprocess.CompletedProc
 
 @pytest.fixture
 def running(environ: Mapping[str, str]) -> Iterator[subprocess.Popen[str]]:
-    process = subprocess.Popen([sys.executable, "-m", "worker.reconcile"], cwd=ROOT, env=environ, stdout=subprocess.PIPE, text=True)
+    process = start([sys.executable, "-m", "worker.reconcile"], cwd=ROOT, env=environ, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     with process.stdout as said:
         assert said.readline() == "reconciler ready\n"

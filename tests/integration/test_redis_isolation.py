@@ -17,6 +17,7 @@ from kombu import Consumer
 from app.adapters.redis.calls import Terms
 from app.domain.ids import SourceId
 from app.domain.jobs import PROCESS_SOURCE, Lane, ProcessSource
+from tests import servers
 from tests.ledgers import OWNER, RedisFaces, record
 from tests.monitor import Monitor
 from tests.servers import Valkey, eventually
@@ -53,7 +54,7 @@ class Stack:
             environ |= {"CELERY_STACK": "foreign", "FOREIGN_BROKER": server.url}
         argv = [sys.executable, "-m", "celery", "-A", "tests.integration.celery_stack", "worker", "--pool=solo", "-E", "--heartbeat-interval=1"]
         with self.log.open("wb") as log:
-            self.process = subprocess.Popen([*argv, f"--hostname={self.hostname}", "--loglevel=info"], cwd=ROOT, env=environ, stdout=log, stderr=log)
+            self.process = servers.start([*argv, f"--hostname={self.hostname}", "--loglevel=info"], cwd=ROOT, env=environ, stdout=log, stderr=log)
 
     def wait_ready(self):
         eventually(lambda: f"{self.hostname} ready" in self.said(), seconds=60)

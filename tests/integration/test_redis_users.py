@@ -33,7 +33,7 @@ from devstack.valkey import binary
 from tests import redis_users
 from tests.celery.container import ProcessContainer
 from tests.client import Client, eventually, milestones, until_closed
-from tests.servers import Valkey, free_port
+from tests.servers import Valkey, free_port, start
 from tests.stack import ROOT, Origin
 
 USERS = ("api", "worker", "reconciler", "flower")
@@ -107,7 +107,7 @@ def test_the_file_loads_and_lets_nobody_in_whose_password_was_not_set(tmp_path):
     file.write_text("".join(f"{line} >a-secret\n" if line.startswith("user api ") else f"{line}\n" for line in lines))
     port = free_port()
     argv = [binary(), "--bind", "127.0.0.1", "--port", str(port), "--dir", tmp_path, "--save", "", "--aclfile", file]
-    with (tmp_path / "log").open("wb") as log, subprocess.Popen(argv, stdout=log, stderr=log) as process:
+    with (tmp_path / "log").open("wb") as log, start(argv, stdout=log, stderr=log) as process:
         try:
             with Redis(port=port, username="api", password="a-secret") as api:
                 assert eventually(lambda: answers(process, api))

@@ -19,7 +19,7 @@ from redis.exceptions import RedisError
 
 from tests import nginx
 from tests.nginx import Nginx
-from tests.servers import Valkey, eventually, free_port
+from tests.servers import Valkey, eventually, free_port, start
 
 ROOT = Path(__file__).parents[3]
 KEY, SECRET, PREFIX = "a-key-of-the-chaos-run", "s" * 32, "chaos:"
@@ -42,7 +42,7 @@ class Api:
 
     def start(self) -> None:
         with self._log.open("ab") as log:
-            self._process = subprocess.Popen([sys.executable, "-m", "app.main"], cwd=ROOT, env=self._environ, stdout=log, stderr=log)
+            self._process = start([sys.executable, "-m", "app.main"], cwd=ROOT, env=self._environ, stdout=log, stderr=log)
         eventually(self._answers, seconds=60)
 
     def _answers(self) -> bool:

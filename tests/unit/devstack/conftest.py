@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from devstack.process import Command
+from devstack.warden import Warden
 
 
 @pytest.fixture
@@ -19,6 +20,12 @@ def command(tmp_path):
         return Command(name, kind, (sys.executable, "-S", "-c", textwrap.dedent(source)), environ, **options)
 
     return make
+
+
+@pytest.fixture
+def warden():
+    with Warden() as made:
+        yield made
 
 
 @pytest.fixture

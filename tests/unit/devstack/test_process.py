@@ -16,12 +16,12 @@ READY_THEN_WAIT = "import time; print('ready', flush=True); time.sleep(600)"
 
 
 @pytest.fixture
-def child(tmp_path):
+def child(tmp_path, warden):
     """Makes a Child whose terminal lines are kept in `shown`."""
 
     def make(command):
         shown = []
-        made = Child(command, log=tmp_path / f"{command.name}.log", cwd=tmp_path, echo=lambda name, line: shown.append(line))
+        made = Child(command, log=tmp_path / f"{command.name}.log", cwd=tmp_path, echo=lambda name, line: shown.append(line), warden=warden)
         made.shown = shown
         return made
 
@@ -210,28 +210,30 @@ def test_stop_at_any_moment_of_the_start_ends_soon(child, command, ticks):
     asyncio.run(go())
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="the kernel's word, on Linux only")
-def test_children_die_with_a_supervisor_that_is_killed(tmp_path, read_pid, eventually):
-    source = f"""
+@pytest.mark.parametrize("source", [READY_THEN_WAIT, STUBBORN], ids=["alone", "with a grandchild"])
+def test_nothing_outlives_a_supervisor_that_is_killed(command, source, tmp_path, eventually):
+    supervised = f"""
         import asyncio, os, pathlib, sys
         from devstack.process import Child, Command
+        from devstack.warden import Warden
         here = pathlib.Path({str(tmp_path)!r})
         async def go():
-            command = Command("part", "worker", (sys.executable, "-S", "-c", {READY_THEN_WAIT!r}), os.environ, ready_line="ready")
-            child = Child(command, log=here / "log", cwd=here, echo=print)
+            command = Command("part", "worker", (sys.executable, "-S", "-c", {textwrap.dedent(source)!r}), {{**os.environ, "HERE": str(here)}}, ready_line="ready")
+            child = Child(command, log=here / "log", cwd=here, echo=print, warden=Warden())
             await child.start(timeout_seconds=20)
-            (here / "pid").write_text(str(child.pid))
+            print("started", flush=True)
             await asyncio.sleep(600)
         asyncio.run(go())
     """
     root = Path(__file__).resolve().parents[3]
-    with subprocess.Popen([sys.executable, "-c", textwrap.dedent(source)], cwd=root) as supervisor:
+    with subprocess.Popen([sys.executable, "-c", textwrap.dedent(supervised)], cwd=root, stdout=subprocess.PIPE) as supervisor:
         try:
-            pid = read_pid(tmp_path / "pid")
-            assert processes.look(pid)
+            assert supervisor.stdout.readline() == b"started\n"
+            family = processes.descendants(supervisor.pid)
+            assert len(family) == (3 if source is STUBBORN else 2), "what it started, and the warden"
         finally:
             supervisor.kill()
-    eventually(lambda: processes.look(pid) is None)
+    eventually(lambda: not any((now := processes.look(each.pid)) and now.started == each.started for each in family))
 
 
 def test_a_child_steps_back_when_it_is_told_to(child, command):

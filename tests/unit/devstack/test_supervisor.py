@@ -159,7 +159,6 @@ def test_a_stop_in_the_middle_of_the_start_leaves_nothing(up, folder, eventually
     assert not any(process.look() for process in found.processes.values())
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="the kernel's word, on Linux only")
 def test_nothing_survives_a_supervisor_that_is_killed_and_the_next_one_starts(up, folder, eventually):
     it = up()
     it.ready()

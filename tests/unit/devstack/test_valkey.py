@@ -12,6 +12,7 @@ from redis.retry import Retry
 from devstack import ports, valkey
 from devstack.datadir import Refused
 from devstack.process import Child, Command
+from devstack.warden import Warden
 
 
 def run_on(folder, port, work):
@@ -22,12 +23,13 @@ def run_on(folder, port, work):
             return await valkey.answers(port, "pässword")
 
         argv = (str(valkey.binary()), str(valkey.configure(folder, port=port, password="pässword")))
-        child = Child(Command("redis", "redis", argv, os.environ, probe=probe), log=folder / "log", cwd=folder, echo=print)
-        try:
-            await child.start(timeout_seconds=20)
-            return await asyncio.to_thread(work)
-        finally:
-            await child.stop()
+        with Warden() as warden:
+            child = Child(Command("redis", "redis", argv, os.environ, probe=probe), log=folder / "log", cwd=folder, echo=print, warden=warden)
+            try:
+                await child.start(timeout_seconds=20)
+                return await asyncio.to_thread(work)
+            finally:
+                await child.stop()
 
     return asyncio.run(go())
 
