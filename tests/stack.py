@@ -8,58 +8,33 @@ import subprocess
 import sys
 import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from email.message import Message
 from pathlib import Path
+from typing import ClassVar
 
 from tests.client import Client
 from tests.documents import pdf
 from tests.servers import start
+from tests.site import Site
 
 ROOT = Path(__file__).parents[1]
 
 
-class Origin:
-    """A web server on loopback. `/slow` does not answer before `let_go` is set: whoever fetches it is at work for so long."""
+class Origin(Site):
+    """A web server to import from. `/slow` does not answer before `let_go` is set: whoever fetches it is at work for so long."""
+
+    _PAGES: ClassVar = {"/report.pdf": pdf(["Hello from the origin", "Second page"]), "/slow": b"slow words"}
 
     def __init__(self) -> None:
-        pages = {"/report.pdf": pdf(["Hello from the origin", "Second page"]), "/slow": b"slow words"}
-        self.let_go = threading.Event()
+        super().__init__()
         self.asked = threading.Semaphore(0)
-        origin = self
 
-        class Answer(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                body = pages.get(self.path)
-                if self.path == "/slow":
-                    origin.asked.release()
-                    origin.let_go.wait(60)
-                self.send_response(404 if body is None else 200)
-                self.send_header("Content-Length", str(len(body or b"")))
-                try:
-                    self.end_headers()
-                    self.wfile.write(body or b"")
-                except OSError:
-                    pass  # whoever asked was killed
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Answer)
-        self.port = self._server.server_address[1]
-        self._thread = threading.Thread(target=self._server.serve_forever)
-
-    def url(self, path: str) -> str:
-        return f"http://127.0.0.1:{self.port}{path}"
-
-    def __enter__(self) -> Origin:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.let_go.set()
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+    def answer(self, path: str, headers: Message, sent: bytes) -> tuple[int, bytes]:
+        if path == "/slow":
+            self.asked.release()
+            self.let_go.wait(60)
+        body = self._PAGES.get(path)
+        return (404, b"") if body is None else (200, body)
 
 
 class Stack:

@@ -130,13 +130,13 @@ def endpoint():
 
 @pytest.fixture
 def remote(tmp_path, endpoint):
-    with Worker(tmp_path, f'[far]\nmedia-types = ["text/*"]\nurl = "{endpoint.url}"\n') as worker:
+    with Worker(tmp_path, f'[far]\nmedia-types = ["text/*"]\nurl = "{endpoint.address}"\n') as worker:
         yield worker
 
 
 def test_an_endpoint_reads(remote, endpoint):
     picture = b"RIFF\0\0\0\0WEBP"
-    endpoint.answer = {
+    endpoint.reply = {
         "extracted": {"pages": 2, "language": "en"}, "warnings": [{"code": "odd", "message": "said"}],
         "files": {"text.txt": "far words", "pages.jsonl": '{"page": 1}\n', "thumbnail.webp": base64.b64encode(picture).decode(), "../passwd": "x"},
     }  # fmt: skip
@@ -152,7 +152,7 @@ def test_an_endpoint_reads(remote, endpoint):
 
 
 @pytest.mark.parametrize(
-    ("status", "answer", "code"),
+    ("status", "reply", "code"),
     [
         (500, {}, "crash"),
         (404, {}, "crash"),
@@ -164,8 +164,8 @@ def test_an_endpoint_reads(remote, endpoint):
         (200, {"failed": {"code": "of tomorrow"}}, "crash"),
     ],
 )
-def test_an_endpoint_that_fails_fails_its_source_alone(remote, endpoint, status, answer, code):
-    endpoint.status, endpoint.answer = status, answer
+def test_an_endpoint_that_fails_fails_its_source_alone(remote, endpoint, status, reply, code):
+    endpoint.status, endpoint.reply = status, reply
     with pytest.raises(ProcessingFailed) as failure:
         remote.read(b"x", media.PLAIN)
     assert failure.value.code == code
@@ -180,7 +180,7 @@ def test_an_endpoint_that_is_away_for_now_is_no_fault_of_the_source(remote, endp
 
 def test_nobody_at_the_other_end_is_no_fault_of_the_source(tmp_path):
     with Endpoint() as gone:
-        url = gone.url
+        url = gone.address
     with Worker(tmp_path, f'[far]\nmedia-types = ["text/*"]\nurl = "{url}"\n') as worker, pytest.raises(Unavailable):
         worker.read(b"x", media.PLAIN)
 
@@ -193,5 +193,5 @@ def test_an_endpoint_that_does_not_answer_is_a_timeout(remote, endpoint):
 
 
 def test_what_an_endpoint_does_not_want_goes_to_the_next_which_has_no_network(remote, endpoint):
-    endpoint.answer = {"unsupported": True}
+    endpoint.reply = {"unsupported": True}
     assert remote.read(b"words", media.PLAIN).processor == "text"
