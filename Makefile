@@ -2,6 +2,7 @@
 PYTHON ?= python3
 STORAGE ?=
 PYTEST ?=
+JOBS ?= 3
 CHAOS ?=
 COVERAGE ?=
 
@@ -20,9 +21,9 @@ CORPUS := ../shared/corpus
 up: $(RUN) ## start everything on this machine (STORAGE=s3://name/prefix: keep documents in a bucket); Ctrl-C stops it
 	@$(if $(STORAGE),export HEADRACE_STORAGE_URL='$(STORAGE)';) exec $(BIN)/python -m devstack up
 
-test: $(DEV) ## run the tests, without those that need a real S3 server (PYTEST='-k name': options for pytest; COVERAGE=1: and say what they reach)
-	@$(BIN)/python -m $(if $(COVERAGE),coverage run -m) pytest -m 'not s3 and not docker' $(PYTEST)
-	@$(if $(COVERAGE),$(BIN)/coverage report --show-missing --skip-covered,true)
+# Three files at a time: most tests wait for something. A file stays whole, since its tests share what takes long to start.
+test: $(DEV) ## run the tests, without those that need a real S3 server (PYTEST='-k name': options for pytest; JOBS=0: one after the other; COVERAGE=1: and say what they reach)
+	@$(BIN)/python -m pytest -m 'not s3 and not docker' -n $(JOBS) --dist loadfile --no-loadscope-reorder $(if $(COVERAGE),--cov --cov-report=term-missing:skip-covered) $(PYTEST)
 
 test-s3: $(DEV) ## run the tests against a real S3 server (Ceph's RADOS Gateway must be installed)
 	@HEADRACE_REQUIRE_S3=1 $(BIN)/python -m pytest -m s3 $(PYTEST)

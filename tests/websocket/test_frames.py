@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -48,7 +50,7 @@ def test_what_a_library_writes_is_read_here(messages, cuts):
     Frame(PONG, b"x" * 126).bare(), Frame(CONTINUATION, b"a").bare(), Frame(TEXT, final=False).bare() + TEXT_FRAME, Frame(TEXT, b"\xff").bare(),
     b"\x81\x7e\x00\x7d", b"\x81\x7f" + bytes(6) + b"\xff\xff", b"\x81\x7f\x80" + bytes(7), Frame(CLOSE, b"\x03").bare(), closing(1005).bare(),
     closing(1000, b"\xff").bare(), closing(1000).bare() + TEXT_FRAME, Frame(TEXT, b"\xc3", final=False).bare() + Frame(CONTINUATION, b"a").bare(),
-])  # fmt: skip
+], ids=itertools.count())  # fmt: skip
 def test_what_no_server_may_send_is_noticed(stream):
     with pytest.raises(BadFrame):
         list(Reader().feed(stream))

@@ -17,7 +17,7 @@ PS = """\
 def test_our_own_process_is_seen_as_it_is():
     seen = processes.look(os.getpid())
     assert seen.parent == os.getppid()
-    assert "pytest" in seen.command
+    assert seen.command.endswith(" ".join(sys.orig_argv[1:]))
     assert seen.cpu_seconds > 0
     assert seen == processes.look(os.getpid()) or seen.cpu_seconds < processes.look(os.getpid()).cpu_seconds
     assert seen.started == processes.look(os.getpid()).started

@@ -41,7 +41,7 @@ def test_the_list_is_cut_at_the_limit():
     assert (len(found.text), found.codes, found.extracted.details["members"]) == (70, ["truncated"], 100)
 
 
-@pytest.mark.parametrize("data", [b"PK\3\4", zipped({"a": b"x"})[:-30]])
+@pytest.mark.parametrize("data", [b"PK\3\4", zipped({"a": b"x"})[:-30]], ids=["nothing follows", "without its end"])
 def test_damage_is_malformed(data):
     with pytest.raises(Failed) as failure:
         read(ArchiveProcessor(), data)
