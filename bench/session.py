@@ -21,7 +21,7 @@ from app.adapters.s3_client import S3Location, boto_client, boto_session
 from bench.claim import Skipped
 from devstack import valkey
 from devstack.ceph import Ceph, NotInstalled
-from tests.servers import free_port
+from tests.servers import free_port, start
 from tests.stack import ROOT, Stack
 
 BUCKET = "headrace-bench"
@@ -127,7 +127,7 @@ class Place:
         environ = {name: value for name, value in os.environ.items() if not name.startswith("HEADRACE_")}
         environ |= {f"HEADRACE_{name.upper()}": value for name, value in settings.items()}
         self._folder.mkdir(parents=True, exist_ok=True)
-        process = subprocess.Popen(command, cwd=ROOT, env=environ, stdout=subprocess.DEVNULL)
+        process = start(command, cwd=ROOT, env=environ, stdout=subprocess.DEVNULL)
         self._held.callback(_end, process)
         self._running[process.pid] = process
         if url is not None:
