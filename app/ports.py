@@ -8,7 +8,7 @@ More than 350 lines: the one page on which all of it is read, and most of that i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -338,10 +338,10 @@ class LiveFeed(Protocol):
     when it was said) or b"p <json>" (receiving).
     """
 
-    async def watch(self, owner: OwnerId, channel: ChannelId) -> None:
-        """Returns when the subscription is acknowledged: what is published from now on arrives. Raises Unavailable.
+    def watch(self, owner: OwnerId, channel: ChannelId) -> Awaitable[None]:
+        """Done when the subscription is acknowledged: what is published from now on arrives. Raises Unavailable.
 
-        Called once for a channel, until that has returned and `unwatch` was called. Many at once cost one round trip.
+        Called once for a channel, until that is done and `unwatch` was called. Many at once cost one round trip.
         """
 
     def unwatch(self, owner: OwnerId, channel: ChannelId) -> None:

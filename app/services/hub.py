@@ -32,7 +32,7 @@ class Hub:
         self._channels = channels
         self._rooms: dict[_Channel, Reader | set[Reader]] = {}
         """Who reads a channel. Most readers are alone, and a set of one would cost more than the reader."""
-        self._opening: dict[_Channel, asyncio.Task[None]] = {}
+        self._opening: dict[_Channel, asyncio.Future[None]] = {}
         self._missed = asyncio.Event()
         self._missed_at = time.monotonic()  # what was before this process, nobody here knows
         self._life = ""
@@ -138,10 +138,10 @@ class Hub:
         self._close_if_empty(reader.channel)
 
     def _open(self, channel: _Channel) -> None:
-        opening = self._opening[channel] = asyncio.create_task(self._feed.watch(*channel))
+        opening = self._opening[channel] = asyncio.ensure_future(self._feed.watch(*channel))
         opening.add_done_callback(lambda _: self._opened(channel, opening))
 
-    def _opened(self, channel: _Channel, opening: asyncio.Task[None]) -> None:
+    def _opened(self, channel: _Channel, opening: asyncio.Future[None]) -> None:
         del self._opening[channel]
         if opening.cancelled() or opening.exception() is not None:
             LISTENERS.dec(len(self._in(channel)))

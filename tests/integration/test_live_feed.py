@@ -106,7 +106,7 @@ async def test_it_outlives_the_server(server, redis_prefix):
     keys = Keyspace(redis_prefix)
     async with listening(server.url, keys) as (feed, heard, misses):
         server.kill()
-        late = asyncio.create_task(feed.watch(OWNER, ChannelId("late")))
+        late = feed.watch(OWNER, ChannelId("late"))
         await asyncio.sleep(0.05)
         await asyncio.to_thread(server.start)
         await late

@@ -53,21 +53,24 @@ class RedisLiveFeed:
         self._is_whole = False
         self._tell: Callable[[OwnerId, ChannelId, bytes], None] = lambda *_: None
 
-    async def watch(self, owner: OwnerId, channel: ChannelId) -> None:
+    def watch(self, owner: OwnerId, channel: ChannelId) -> asyncio.Future[None]:
+        """Neither a task nor a coroutine: each socket that is opened pays for this."""
+        loop = asyncio.get_running_loop()
         name = self._keys.live(owner, channel).encode()
-        acknowledged = self._opening[name] = asyncio.get_running_loop().create_future()
+        acknowledged = self._opening[name] = loop.create_future()
         if self._connection is not None:
             self._connection.subscribe(name, partial(self._acknowledge, name, acknowledged))
-        try:
-            async with asyncio.timeout(self._terms.acknowledge):
-                await acknowledged
-        except BaseException as error:
-            if self._opening.get(name) is acknowledged:
-                del self._opening[name]
-                self.unwatch(owner, channel)
-            if isinstance(error, TimeoutError):
-                raise Unavailable("redis_unavailable", "Redis did not acknowledge a subscription") from None
-            raise
+        late = loop.call_later(self._terms.acknowledge, self._give_up, owner, channel, acknowledged)
+        acknowledged.add_done_callback(lambda _: late.cancel())
+        return acknowledged
+
+    def _give_up(self, owner: OwnerId, channel: ChannelId, acknowledged: asyncio.Future[None]) -> None:
+        name = self._keys.live(owner, channel).encode()
+        if self._opening.get(name) is acknowledged:
+            del self._opening[name]
+            self.unwatch(owner, channel)
+        if not acknowledged.done():
+            acknowledged.set_exception(Unavailable("redis_unavailable", "Redis did not acknowledge a subscription"))
 
     def _acknowledge(self, name: bytes, opening: asyncio.Future[None] | None) -> None:
         """Of this one only: a name that was given up may be asked for again before its first acknowledgement comes."""
