@@ -3,9 +3,20 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
 from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Self
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """A body that comes in parts."""
+
+    length_bytes: int
+    """Of all of them."""
+    each: Iterator[bytes]
 
 
 class _Server(ThreadingHTTPServer):
@@ -23,13 +34,15 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self, sent: bytes) -> None:
         status, body = self.site.answer(self.path, self.headers, sent)
+        parts = body if isinstance(body, Parts) else Parts(len(body), iter([body]))
         try:
             self.send_response(status)
             if self.site.content_type:
                 self.send_header("Content-Type", self.site.content_type)
-            self.send_header("Content-Length", str(len(body)))
+            self.send_header("Content-Length", str(parts.length_bytes))
             self.end_headers()
-            self.wfile.write(body)
+            for part in parts.each:
+                self.wfile.write(part)
         except OSError:
             pass  # whoever asked was killed, or has gone
 
@@ -48,7 +61,7 @@ class Site:
         self.port = self._server.server_address[1]
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})
 
-    def answer(self, path: str, headers: Message, sent: bytes) -> tuple[int, bytes]:
+    def answer(self, path: str, headers: Message, sent: bytes) -> tuple[int, bytes | Parts]:
         """Status and body. Called in a thread of its own."""
         raise NotImplementedError
 

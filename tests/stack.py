@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from email.message import Message
 from pathlib import Path
 from typing import ClassVar
@@ -15,26 +16,40 @@ from typing import ClassVar
 from tests.client import Client
 from tests.documents import pdf
 from tests.servers import start
-from tests.site import Site
+from tests.site import Parts, Site
 
 ROOT = Path(__file__).parents[1]
 
 
 class Origin(Site):
-    """A web server to import from. `/slow` does not answer before `let_go` is set: whoever fetches it is at work for so long."""
+    """A web server to import from. `/slow` does not answer before `let_go` is set: whoever fetches it is at work for so long.
 
+    `/drip` answers, with a byte a second until then: whoever gives up a silent server does not give up this one.
+    """
+
+    DRIPS = 10_000
     _PAGES: ClassVar = {"/report.pdf": pdf(["Hello from the origin", "Second page"]), "/slow": b"slow words"}
 
     def __init__(self) -> None:
         super().__init__()
         self.asked = threading.Semaphore(0)
 
-    def answer(self, path: str, headers: Message, sent: bytes) -> tuple[int, bytes]:
-        if path == "/slow":
+    def answer(self, path: str, headers: Message, sent: bytes) -> tuple[int, bytes | Parts]:
+        if path in {"/slow", "/drip"}:
             self.asked.release()
+        if path == "/drip":
+            return 200, Parts(self.DRIPS, self._drip())
+        if path == "/slow":
             self.let_go.wait(60)
         body = self._PAGES.get(path)
         return (404, b"") if body is None else (200, body)
+
+    def _drip(self) -> Iterator[bytes]:
+        left = self.DRIPS
+        while not self.let_go.wait(1) and left > 1:
+            left -= 1
+            yield b"."
+        yield b"." * left
 
 
 class Stack:
