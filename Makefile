@@ -4,6 +4,7 @@ STORAGE ?=
 PYTEST ?=
 JOBS ?= 3
 CHAOS ?=
+FUZZ ?=
 COVERAGE ?=
 
 BIN := .venv/bin
@@ -16,7 +17,7 @@ INSTALL_PLUGIN := $(BIN)/python -m pip install --quiet --disable-pip-version-che
 CORPUS := ../shared/corpus
 
 .DEFAULT_GOAL := help
-.PHONY: up test test-s3 check audit sbom e2e chaos chaos-readers bench docs corpus pins clean help
+.PHONY: up test test-s3 check audit sbom e2e chaos chaos-readers fuzz bench docs corpus pins clean help
 
 up: $(RUN) ## start everything on this machine (STORAGE=s3://name/prefix: keep documents in a bucket); Ctrl-C stops it
 	@$(if $(STORAGE),export HEADRACE_STORAGE_URL='$(STORAGE)';) exec $(BIN)/python -m devstack up
@@ -33,6 +34,9 @@ e2e: $(DEV) ## run the black-box tests over a running stack of their own
 
 chaos: $(DEV) ## kill, freeze, cut and wipe everything under load for five minutes, and look for what was lost (CHAOS='--seed 2 --seconds 60'; --help)
 	@$(BIN)/python -m tests.chaos $(CHAOS)
+
+fuzz: $(DEV) ## call the whole document 10,000 times with random parameters and bodies (FUZZ='--cases 1000 --seed 2')
+	@$(BIN)/python -m tests.fuzz $(FUZZ)
 
 check: $(DEV) ## lint, format, types, floors, compose file, Dockerfile, known holes
 	$(BIN)/ruff check .

@@ -22,7 +22,7 @@ from app.adapters.redis.fleet import Presence, this_process
 from app.adapters.redis.ledger import AsyncRedisLedger
 from app.adapters.redis.rate_limits import RedisRateLimits
 from app.adapters.storage import open_store
-from app.api import downloads, errors, event_streams, health, public_sources, tokens, webhooks
+from app.api import downloads, errors, event_streams, health, hosts, public_sources, tokens, webhooks
 from app.api.addresses import Addresses
 from app.api.deps import BodyCut, Services
 from app.api.measure import Measure
@@ -105,7 +105,8 @@ def build(settings: Settings, lines: Lines | None = None) -> ASGIApp:
     api.include_router(health.router)
     describe_events(api)
     api.state.running = Running(Drain(_with_cors(api, settings.cors_origins)))
-    return Streams(Measure(SafeHeaders(api.state.running)), api.state)
+    served = Streams(Measure(SafeHeaders(api.state.running)), api.state)
+    return served if hosts.ANY in settings.answer_hosts else hosts.Hosts(served, settings.answer_hosts)
 
 
 def _with_cors(app: ASGIApp, origins: list[str]) -> ASGIApp:

@@ -47,6 +47,9 @@ class Settings(BaseModel):
     port: int = Field(8811, ge=0, le=65535, description="Port that the API listens on.")
     public_url: Base = Field(None, description="What the outside calls us, e.g. `https://uploads.example.com`. Without it: the Host header, if it is allowed.")
     allowed_hosts: Names = Field(["localhost", "127.0.0.1", "[::1]"], description="Host names (without port) under which we may name ourselves in answers.")
+    answer_hosts: Names = Field(
+        ["*"], description="Host names (without port) that are answered to; a request or socket under another is refused with 421. `*`: any."
+    )
     trusted_proxies: Names = Field([], description="Addresses or networks whose X-Forwarded-Host, -Proto and -For count.")
     cors_origins: Names = Field([], description="Browser origins that may call us and open sockets. `localhost`: any origin on a localhost name. `*`: all.")
     ws_tickets: Literal["auto", "required", "off"] = Field(

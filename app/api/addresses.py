@@ -12,6 +12,12 @@ from starlette.requests import HTTPConnection
 _HOST = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:(?P<port>\d{1,5}))?")
 
 
+def host_name(host: str) -> str | None:
+    """The name of a Host header, without its port and in lower case; None when it is none."""
+    match = _HOST.fullmatch(host)
+    return match["name"].lower() if match else None
+
+
 @dataclass(frozen=True, slots=True)
 class Addresses:
     fallback: str
@@ -31,8 +37,7 @@ class Addresses:
             if _HOST.fullmatch(host) and scheme in {"http", "https", "ws", "wss"}:
                 return f"{scheme.replace('ws', 'http')}://{host}"
         host = headers.get("host", "")
-        match = _HOST.fullmatch(host)
-        if match and match["name"].lower() in self.allowed_hosts:
+        if host_name(host) in self.allowed_hosts:
             return f"http://{host}"
         return self.fallback
 

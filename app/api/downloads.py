@@ -10,7 +10,7 @@ from fastapi import APIRouter, Request, Response
 
 from app.api import stored
 from app.api.deps import Reader, Services, TheServices
-from app.api.openapi import PROBLEMS
+from app.api.openapi import ARTIFACT, problems
 from app.domain.errors import NotFound
 from app.domain.events import Outcome
 from app.domain.ids import source_id
@@ -27,11 +27,11 @@ NAMES: Final = {
 }
 
 router = APIRouter(tags=["downloads"])
-of_source = APIRouter(tags=["sources"], responses={status: PROBLEMS[status] for status in (401, 403, 404, 503) if status in PROBLEMS})
+of_source = APIRouter(tags=["sources"], responses=problems(400, 401, 403, 404, 421, 429, 503))
 """To be served below each prefix of the sources."""
 
 
-@router.get("/d/{token}", response_class=Response)
+@router.get("/d/{token}", response_class=Response, responses=ARTIFACT | problems(400, 404, 410, 421, 503))
 async def download(token: str, request: Request, services: TheServices) -> Response:
     """What a link in an event or answer leads to. 410 when it has expired: the problem names the source to ask for a new one."""
     target = verify(services.secrets, token, datetime.now(UTC))
@@ -57,7 +57,7 @@ def _by_name(name: str) -> Callable[..., Coroutine[Any, Any, Response]]:
 
 for _name, _what in NAMES.items():
     of_source.add_api_route(
-        f"/{{source}}/{_name}", _by_name(_name), name=_name, response_class=Response,
+        f"/{{source}}/{_name}", _by_name(_name), name=_name, response_class=Response, responses=ARTIFACT,
         description=f"{_what} Of the latest run that ended: a redirect, or the bytes, also in ranges, never to be shown as a page. 404 when there is none.",
     )  # fmt: skip
 

@@ -18,7 +18,7 @@ async def healthz() -> dict[str, str]:
     return {"status": "ok"}
 
 
-@router.get("/readyz")
+@router.get("/readyz", responses={503: {"description": "the process stops"}})
 async def readyz(services: TheServices, response: Response) -> dict[str, Any]:
     """Ready to accept. `degraded`, with reasons, while Redis or the store is away: with Redis away uploads are accepted all the same.
 

@@ -23,10 +23,24 @@ PROBLEM = {
         "code": {"type": "string", "description": "for programs; stable"},
     },
 }
-_MEANS = {400: "the request is wrong", 401: "the key or the user is missing or wrong", 404: "not there, or another owner's", 408: "the body stopped coming",
-          409: "the id is taken", 413: "too large", 422: "the processing failed", 503: "try again later", 504: "still being processed"}  # fmt: skip
-PROBLEMS: dict[int | str, dict[str, Any]] = {
-    status: {"description": text, "content": {"application/problem+json": {"schema": PROBLEM}}} for status, text in _MEANS.items()
+_MEANS = {
+    400: "the request is wrong", 401: "the key or the user is missing or wrong", 403: "the credential is not for this",
+    404: "not there, or another owner's", 408: "the body stopped coming", 409: "the id is taken", 410: "the link is too old", 413: "too large",
+    421: "the host name is none of ours", 422: "the processing failed", 429: "too much was asked for; again after Retry-After", 503: "try again later",
+    504: "still being processed",
+}  # fmt: skip
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The refusals of a call, as it declares them."""
+    return {status: {"description": _MEANS[status], "content": {"application/problem+json": {"schema": PROBLEM}}} for status in statuses}
+
+
+PROBLEMS = problems(*(status for status in _MEANS if status != 410))
+ARTIFACT: dict[int | str, dict[str, Any]] = {
+    206: {"description": "the range that was asked for"},
+    302: {"description": "where the store has the bytes, for some minutes"},
+    416: {"description": "there is nothing in that range"},
 }
 
 
@@ -78,7 +92,7 @@ JSON_SYNC = _json(
 )
 
 EVENT_STREAM: dict[str, Any] = {
-    "responses": {"200": {"description": "server-sent events", "content": {"text/event-stream": {"schema": {"type": "string"}}}}},
+    "responses": {"200": {"description": "server-sent events", "content": {"text/event-stream": {}}}},
     "parameters": [
         {
             "name": "Last-Event-ID", "in": "header", "schema": {"type": "string"}, "description": "go on after this position; a browser sends it by itself"

@@ -8,6 +8,7 @@
     ├── RequestTimeout        408     the body stopped coming
     ├── Conflict              409     the id is taken by other bytes, or was deleted
     ├── TooLarge              413     over a limit
+    ├── Misdirected           421     it came under a name that is none of ours
     ├── TooManySockets        429     over a limit of open sockets; ask again after `retry_after_seconds`
     ├── RateLimited           429     over a quota of this user
     ├── TooManyGuesses        429     too many wrong keys from one address
@@ -77,6 +78,11 @@ class Conflict(HeadraceError):
 class TooLarge(HeadraceError):
     status = 413
     code = "too_large"
+
+
+class Misdirected(HeadraceError):
+    status = 421
+    code = "misdirected"
 
 
 class TooManySockets(HeadraceError):

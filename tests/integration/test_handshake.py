@@ -238,3 +238,9 @@ async def test_redis_away_is_said_before_the_socket_is_accepted(serve):
     for given in (None, token):
         assert await api.refused(UUID, given) == (503, "redis_unavailable")
         assert api.retry_after == "5"
+
+
+@pytest.mark.parametrize(("names", "said"), [(["uploads.example.com"], (421, "misdirected")), (["127.0.0.1"], (404, "not_found"))])
+async def test_a_socket_under_a_name_that_is_none_of_ours_is_refused(serve, names, said):
+    api = await serve(answer_hosts=names)
+    assert await api.refused(UUID) == said

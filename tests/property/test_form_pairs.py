@@ -108,3 +108,20 @@ def test_a_form_that_lacks_an_id_or_a_file_leaves_nothing(form, data):
             assert untouched(house)
 
     asyncio.run(scenario())
+
+
+@settings(max_examples=60, deadline=None)
+@given(forms(), st.integers(0, 10**6), st.integers(0, 40), st.binary(max_size=40), st.lists(st.integers(0, 10**6), max_size=6))
+def test_a_form_that_is_damaged_anywhere_is_read_or_refused_and_no_half_of_it_is_left(form, place, lost, noise, places):
+    async def scenario():
+        async with House() as house:
+            body, content_type = multipart(*form[0])
+            at = place % len(body)
+            answer = await send(house, content_type, cut(body[:at] + noise + body[at + lost :], places))
+            assert answer.status in {200, 400}
+            if answer.status == 400:
+                assert untouched(house)
+            accepted = {inbox.read(house.inner, ADA, name.rpartition("~")[2]).upload for name in inbox.page(house.inner, after="", limit=9)}
+            assert (house.objects(), house.budget._left, house.inner._under_way) == (accepted, house.budget_bytes, set())
+
+    asyncio.run(scenario())
