@@ -147,7 +147,7 @@ async def _lifespan(api: FastAPI) -> AsyncIterator[None]:
     api.state.services = Services(
         access=access,
         throttle=Throttle(settings.guesses_per_minute),
-        pace=Pace(RedisRateLimits(redis, calls.keys, breaker), wiring.quotas(settings), ours.quotas),
+        pace=Pace(RedisRateLimits(redis, calls.keys, breaker), ledger, wiring.quotas(settings), ours.quotas),
         admission=Admission(access, ledger, settings.secrets, lambda: datetime.now(UTC), settings.events_ttl_seconds, settings.ws_tickets),
         sockets=Sockets(SocketLimits(settings.sockets_per_channel, settings.sockets_per_owner, settings.sockets_per_process)),
         lines=api.state.lines,

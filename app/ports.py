@@ -326,6 +326,9 @@ class AsyncLedger(Protocol):
     async def place(self, owner: OwnerId, source: SourceId) -> int | None:
         """About how many runs come before this one and with it; None when it does not wait, or is not known."""
 
+    async def backlog(self, owner: OwnerId) -> int:
+        """How many runs of the owner are open, with a turn or waiting for one. A few counters are read, however many they are."""
+
     async def forget(self, owner: OwnerId, source: SourceId) -> None: ...
 
     async def ping(self) -> None: ...

@@ -82,6 +82,9 @@ class Settings(BaseModel):
     uploads_per_minute: int = Field(3000, ge=0, description="Sources that one user may submit in a minute. 0: not limited.")
     registrations_per_minute: int = Field(3000, ge=0, description="Channels that one user may open in a minute. 0: not limited.")
     bytes_per_day: int = Field(0, ge=0, description="Bytes that one user may submit in a day. 0: not limited.")
+    open_per_owner: int = Field(
+        0, ge=0, description="Sources of one user that may be open at once, at work or waiting for it; more are refused with 429. 0: not limited."
+    )
     dev_key: SecretStr | None = Field(None, description="A key in the clear, for organisation `dev`. The embedded stack makes one.")
     secret_keys: SecretStr | None = Field(
         None, description="Current and previous secret, comma between: signs links and tokens, peppers keys. 32 characters at least."

@@ -73,4 +73,6 @@ def policy(settings: Settings) -> Policy:
 
 
 def quotas(settings: Settings) -> Quotas:
-    return Quotas(settings.uploads_per_minute or None, settings.registrations_per_minute or None, settings.bytes_per_day or None)
+    return Quotas(
+        settings.uploads_per_minute or None, settings.registrations_per_minute or None, settings.bytes_per_day or None, settings.open_per_owner or None
+    )  # fmt: skip

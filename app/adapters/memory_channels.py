@@ -36,6 +36,10 @@ class AsyncMemoryLedger:
     async def place(self, owner: OwnerId, source: SourceId) -> int | None:
         return self._sync.place(owner, source)
 
+    async def backlog(self, owner: OwnerId) -> int:
+        with self._state.lock:
+            return self._state.turns.backlog(owner)
+
     async def forget(self, owner: OwnerId, source: SourceId) -> None:
         self._sync.forget(owner, source)
 

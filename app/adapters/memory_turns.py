@@ -45,6 +45,9 @@ class MemoryTurns:
         self._unwait(owner, lane, source)
         return True
 
+    def backlog(self, owner: OwnerId) -> int:
+        return sum(len(table.get((owner, lane), ())) for table in (self._taken, self._waiting) for lane in Lane)
+
     def give(self, owner: OwnerId, lane: Lane, source: SourceId) -> None:
         self._taken[owner, lane].discard(source)
 

@@ -73,6 +73,7 @@ class _Organisation(_Table):
     uploads_per_minute: int | None = Field(None, ge=0)
     registrations_per_minute: int | None = Field(None, ge=0)
     bytes_per_day: int | None = Field(None, ge=0)
+    open_sources: int | None = Field(None, ge=0)
 
 
 class _File(_Table):
@@ -105,4 +106,5 @@ def _instead(told: _Organisation, usual: Quotas) -> Quotas:
         one(told.uploads_per_minute, usual.uploads_per_minute),
         one(told.registrations_per_minute, usual.registrations_per_minute),
         one(told.bytes_per_day, usual.bytes_per_day),
+        one(told.open_sources, usual.open_sources),
     )

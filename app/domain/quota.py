@@ -27,6 +27,8 @@ class Quotas:
     uploads_per_minute: int | None = None
     registrations_per_minute: int | None = None
     bytes_per_day: int | None = None
+    open_sources: int | None = None
+    """At once, at work or waiting."""
 
     def of(self, kind: Kind) -> int | None:
         return {Kind.UPLOADS: self.uploads_per_minute, Kind.REGISTRATIONS: self.registrations_per_minute, Kind.BYTES: self.bytes_per_day}[kind]

@@ -10,13 +10,24 @@ from math import ceil
 from app.domain.errors import Forbidden, RateLimited, Unavailable
 from app.domain.ids import SourceId
 from app.domain.quota import SECONDS, Kind, Quotas, Standing
-from app.ports import Clock, RateLimits
+from app.ports import AsyncLedger, Clock, RateLimits
 from app.services.principal import Principal
+
+_END_SECONDS = 10
+"""Retry-After of who has too many open sources. When one ends nobody knows; most take less."""
 
 
 class Pace:
-    def __init__(self, limits: RateLimits, usual: Quotas, organisations: Mapping[str, Quotas] | None = None, clock: Clock = lambda: datetime.now(UTC)) -> None:
+    def __init__(
+        self,
+        limits: RateLimits,
+        ledger: AsyncLedger,
+        usual: Quotas,
+        organisations: Mapping[str, Quotas] | None = None,
+        clock: Clock = lambda: datetime.now(UTC),
+    ) -> None:
         self._limits = limits
+        self._ledger = ledger
         self._clock = clock
         self._usual = usual
         self._organisations = organisations or {}
@@ -28,6 +39,8 @@ class Pace:
         none where it is not limited, or Redis is away.
         """
         quotas = self._of(principal)
+        if kind is Kind.UPLOADS:
+            await self._room(principal, quotas.open_sources, 1)
         amount = quotas.of(kind)
         standing = await self._take(principal, kind, amount, 1)
         await self._take(principal, Kind.BYTES, quotas.of(Kind.BYTES), size_bytes)
@@ -41,6 +54,8 @@ class Pace:
     async def more(self, principal: Principal, kind: Kind, count: int, *, size_bytes: int = 0) -> None:
         """What only the body told: further sources, and bytes that no header had promised. Raises RateLimited."""
         quotas = self._of(principal)
+        if count > 0:
+            await self._room(principal, quotas.open_sources, 1 + count)
         await self._take(principal, kind, quotas.of(kind), count)
         await self._take(principal, Kind.BYTES, quotas.of(Kind.BYTES), size_bytes)
 
@@ -56,6 +71,16 @@ class Pace:
 
     def _of(self, principal: Principal) -> Quotas:
         return self._organisations.get(principal.organisation, self._usual)
+
+    async def _room(self, principal: Principal, amount: int | None, count: int) -> None:
+        """Is there room for so many more open sources? Those of calls that are under way at this moment are not among them."""
+        if amount is None:
+            return
+        with suppress(Unavailable):
+            if await self._ledger.backlog(principal.owner) + count > amount:
+                raise RateLimited(
+                    detail=f"this user may have {amount} sources that have not ended", retry_after_seconds=_END_SECONDS, quota="open-sources", limit=amount
+                )
 
     async def _take(self, principal: Principal, kind: Kind, amount: int | None, cost: int) -> Standing | None:
         if amount is None or cost <= 0:

@@ -183,3 +183,17 @@ def test_who_is_at_work_has_ended_or_is_not_known_has_no_place(backlog):
     end(backlog, TWO)
     for source in (ONE.source_uuid, TWO.source_uuid, SourceId("never")):
         assert backlog.place(OWNER, source) is None
+
+
+def test_the_backlog_is_what_is_open_in_all_lanes_whoever_has_a_turn(backlog):
+    backlog.accept(OWNER, SLOW)
+    backlog.accept(STRANGER, ONE)
+    assert (backlog.backlog(OWNER), backlog.backlog(STRANGER)) == (6, 1)
+    take(backlog, ONE)
+    assert backlog.backlog(OWNER) == 6
+    end(backlog, ONE)
+    backlog.forget(OWNER, FIVE.source_uuid)
+    assert backlog.backlog(OWNER) == 4
+    for run in (TWO, THREE, FOUR, SLOW):
+        end(backlog, run)
+    assert backlog.backlog(OWNER) == 0

@@ -243,6 +243,10 @@ class Calls:
     def place(self, owner: OwnerId, source: SourceId) -> Call[int | None]:
         return Call("place", [self.keys.source(owner, source)], [owner, source, self.keys.prefix], lambda r: int(r) or None)
 
+    def backlog(self, owner: OwnerId) -> Call[int]:
+        keys = [key for lane in Lane for key in (self.keys.turns(owner, lane), self.keys.waiting(owner, lane))]
+        return Call("backlog", keys, [], int)
+
     def wake(self, owner: OwnerId, lane: Lane) -> Call[int]:
         return Call("wake", [self.keys.turns(owner, lane)], [owner, lane, self.terms.turns, _ms(self.terms.grace_seconds), self.keys.prefix], int)
 

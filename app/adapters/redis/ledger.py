@@ -149,6 +149,9 @@ class AsyncRedisLedger:
     async def place(self, owner: OwnerId, source: SourceId) -> int | None:
         return await self._run(self._calls.place(owner, source))
 
+    async def backlog(self, owner: OwnerId) -> int:
+        return await self._run(self._calls.backlog(owner))
+
     async def timeline(self, owner: OwnerId, source: SourceId, run: int) -> list[Moment]:
         return await self._run(self._calls.timeline(owner, source, run))
 

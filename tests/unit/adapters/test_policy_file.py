@@ -30,11 +30,12 @@ def test_profiles_and_quotas_are_read(tmp_path):
 
         [organisations."Acme Ltd."]
         uploads-per-minute = 6000
+        open-sources = 50
         bytes-per-day = 0
         """,
     )
     assert found.profiles == {"default": Profile(1000), "scans": Profile(50_000_000, ("application/pdf", "image/*"))}
-    assert found.quotas == {"Acme Ltd.": Quotas(uploads_per_minute=6000, registrations_per_minute=None, bytes_per_day=None)}
+    assert found.quotas == {"Acme Ltd.": Quotas(uploads_per_minute=6000, registrations_per_minute=None, bytes_per_day=None, open_sources=50)}
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ def application(house: House, lines: Lines | None = None, **settings: object) ->
     )
     api.state.services = Services(
         access=house.access,
-        pace=Pace(house.rate_limits, quotas(known), clock=lambda: NOW),
+        pace=Pace(house.rate_limits, house.ledger, quotas(known), clock=lambda: NOW),
         throttle=Throttle(known.guesses_per_minute),
         admission=Admission(house.access, house.ledger, [SECRET], lambda: NOW, 60, known.ws_tickets),
         sockets=house.sockets,

@@ -172,3 +172,12 @@ async def test_bytes_that_no_header_promised_are_counted_when_they_have_come(hou
     headers = [*key(KEY), ("content-type", kind), ("transfer-encoding", "chunked")]
     assert (await request(app, "POST", "/public/sources/upload-source", [body], headers=headers)).status == 200
     assert (await request(app, "POST", "/public/sources/upload-source", [body], headers=headers)).status == 429
+
+
+async def test_too_many_open_sources_refuse_before_a_byte_of_the_body(house):
+    app = application(house, open_per_owner=1)
+    assert (await call(app, *CALLS["upload"][1], who=key(KEY))).status == 200
+    refused = await call(
+        app, "POST", "/public/sources/upload-source", *multipart(("ws-uuid", CHANNEL), ("source-uuid", "s-2"), ("file", b"x", "a.txt")), who=key(KEY)
+    )
+    assert (refused.status, refused.json()["quota"], refused.headers["retry-after"], refused.received_before_answer) == (429, "open-sources", "10", 0)

@@ -5,15 +5,15 @@ from app.domain.quota import Kind, Quotas
 from app.services.pace import Pace
 from app.services.principal import Principal
 from tests.unit.domain.test_upload_token import token
-from tests.unit.doubles import ADA, EVE, NOW, RateLimits
+from tests.unit.doubles import ADA, EVE, NOW, Ledger, RateLimits, a_record
 
 pytestmark = pytest.mark.anyio
 
 ME = Principal(ADA, "acme")
 
 
-def pace(limits=None, **quotas):
-    return Pace(limits or RateLimits(), Quotas(**quotas), {"big": Quotas(uploads_per_minute=3)}, lambda: NOW)
+def pace(limits=None, ledger=None, **quotas):
+    return Pace(limits or RateLimits(), ledger or Ledger(), Quotas(**quotas), {"big": Quotas(uploads_per_minute=3)}, lambda: NOW)
 
 
 async def test_over_the_quota_it_is_told_when_to_come_again():
@@ -76,3 +76,27 @@ async def test_a_token_with_a_count_is_used_up():
         await asked.spend(holder, "s-2")
     assert refused.value.code == "token_used_up"
     await asked.spend(ME, "s-2")
+
+
+async def test_who_has_as_many_open_sources_as_there_may_be_brings_no_more_until_one_ends():
+    ledger = Ledger()
+    asked = pace(ledger=ledger, open_sources=2)
+    await ledger.accept(ADA, a_record("s-1"))
+    await asked.take(ME, Kind.UPLOADS)
+    with pytest.raises(RateLimited):
+        await asked.more(ME, Kind.UPLOADS, 1)
+    await ledger.accept(ADA, a_record("s-2"))
+    with pytest.raises(RateLimited) as refused:
+        await asked.take(ME, Kind.UPLOADS)
+    assert (refused.value.fields, refused.value.retry_after_seconds) == ({"quota": "open-sources", "limit": 2}, 10)
+    await asked.take(ME, Kind.REGISTRATIONS)
+    await asked.take(Principal(EVE, "acme"), Kind.UPLOADS)
+    await ledger.forget(ADA, "s-1")
+    await asked.take(ME, Kind.UPLOADS)
+
+
+async def test_with_redis_away_nobody_is_refused_for_open_sources():
+    ledger = Ledger()
+    await ledger.accept(ADA, a_record("s-1"))
+    ledger.away = True
+    await pace(ledger=ledger, open_sources=1).take(ME, Kind.UPLOADS)
