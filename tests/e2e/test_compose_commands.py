@@ -31,7 +31,7 @@ VALUES = {
     "HEADRACE_SECRET_KEYS": SECRET,
     "HEADRACE_API_KEYS": f"acme:{hash_key(KEY, SECRET)}",
     "HEADRACE_PUBLIC_URL": "http://localhost:8811",
-    "REDIS_PASSWORD": "redispassword",
+    **{f"REDIS_{user}_PASSWORD": f"redispassword{user.lower()}" for user in ("API", "WORKER", "RECONCILER", "FLOWER")},
     "S3_ACCESS_KEY_ID": "someone",
     "S3_SECRET_ACCESS_KEY": "something",
     "FLOWER_USER": "ops",
@@ -114,6 +114,7 @@ class Host:
             "redis:6379": f"127.0.0.1:{self.ports['redis']}",
             "valkey-server -": f"valkey-server - --bind 127.0.0.1 --port {self.ports['redis']}",
             "/data": str(self.folder),
+            "/etc/headrace": str(ROOT / "deploy"),
             "/tmp/pulse": str(self.folder / "pulse"),
             "127.0.0.1:8811": f"127.0.0.1:{self.ports['api']}",
             "127.0.0.1:5555": f"127.0.0.1:{self.ports['flower']}",
@@ -196,15 +197,25 @@ def redis(host):
     until(lambda: host.listens("redis"), "redis listens")
 
 
-def test_redis_wants_the_password_and_keeps_a_log(host, redis):
+def test_redis_lets_in_the_processes_alone_each_with_its_rights_and_keeps_a_log(host, redis):
     import redis as client
 
-    with client.Redis(port=host.ports["redis"]) as stranger, pytest.raises(client.AuthenticationError):
-        stranger.ping()
-    with client.Redis(port=host.ports["redis"], password=VALUES["REDIS_PASSWORD"]) as known:
-        kept = known.config_get("appendonly", "appendfsync", "maxmemory-policy", "stream-node-max-bytes")
-    assert kept == {"appendonly": "yes", "appendfsync": "everysec", "maxmemory-policy": "noeviction", "stream-node-max-bytes": "1024"}
-    assert VALUES["REDIS_PASSWORD"] not in processes.look(host.running["redis"].pid).command
+    def logged_in(user, password):
+        return client.Redis(port=host.ports["redis"], username=user, password=password)
+
+    for user, password in ((None, None), (None, VALUES["REDIS_API_PASSWORD"]), ("default", ""), ("api", VALUES["REDIS_WORKER_PASSWORD"])):
+        with logged_in(user, password) as stranger, pytest.raises(client.AuthenticationError):
+            stranger.ping()
+    for user in ("api", "worker", "reconciler", "flower"):
+        with logged_in(user, VALUES[f"REDIS_{user.upper()}_PASSWORD"]) as known:
+            assert known.ping()
+            with pytest.raises(client.exceptions.NoPermissionError):
+                known.flushall()
+    with logged_in("api", VALUES["REDIS_API_PASSWORD"]) as api:
+        info = api.info()
+        assert (info["aof_enabled"], info["maxmemory_policy"], info["maxmemory"]) == (1, "noeviction", 2**30)
+    command = processes.look(host.running["redis"].pid).command
+    assert not [name for name, value in VALUES.items() if name.startswith("REDIS_") and value in command]
     host.stop(["redis"])
 
 
@@ -235,6 +246,10 @@ def test_the_services_carry_an_upload_and_stop_in_their_grace(host, redis):
     until(state, f"the source succeeds\n{host.log('worker')}")
     for name in ("api", "worker", "reconciler"):
         until(lambda name=name: host.alive(name) and host.healthy(name), f"{name} is healthy")
+
+    # Each has the rights that it needs: a right that is lacking is said.
+    said = "".join((host.folder / f"{name}.log").read_text() for name in ("api", "worker", "reconciler"))
+    assert not re.findall(r"Redis refused|NOPERM|no permissions", said)
 
     stopped = host.stop(["api", "worker", "reconciler"])
     assert stopped, "the worker had no pool"

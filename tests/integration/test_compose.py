@@ -171,8 +171,24 @@ def test_flower_asks_for_a_login_and_changes_nothing():
 
 def test_redis_keeps_its_log_and_evicts_nothing():
     [script] = SERVICES["redis"]["command"]
-    for words in ("--appendonly yes", "--appendfsync everysec", "--maxmemory-policy noeviction", "requirepass $$VALKEYCLI_AUTH"):
+    for words in ("--appendonly yes", "--appendfsync everysec", "--maxmemory-policy noeviction", "--stream-node-max-bytes 1024"):
         assert words in script
+
+
+def test_each_kind_of_process_is_a_user_of_its_own_in_redis():
+    users = {
+        name: re.match(r"redis://(\w+):\$\{REDIS_(\w+)_PASSWORD:", each["environment"]["HEADRACE_REDIS_URL"]).groups()
+        for name, each in OURS.items()
+        if name != "bucket"
+    }
+    assert users == {
+        name: (kind, kind.upper())
+        for name, kind in (("api", "api"), ("worker", "worker"), ("worker-fast", "worker"), ("reconciler", "reconciler"), ("flower", "flower"))
+    }
+    given = {word.partition(":?")[0] for word in environment(SERVICES["redis"]).values()}
+    assert given == {f"${{REDIS_{kind}_PASSWORD" for kind in ("API", "WORKER", "RECONCILER", "FLOWER")}
+    assert "./deploy/redis-users.acl:/etc/headrace/redis-users.acl:ro" in SERVICES["redis"]["volumes"]
+    assert (ROOT / "deploy/redis-users.acl").is_file()
 
 
 def test_the_store_syncs_before_it_answers():
@@ -193,7 +209,9 @@ def test_every_foreign_image_has_a_version(name, service):
 
 
 def test_every_volume_and_network_that_is_named_exists():
-    assert {volume.partition(":")[0] for service in SERVICES.values() for volume in service.get("volumes", [])} == set(COMPOSE["volumes"])
+    assert {volume.partition(":")[0] for service in SERVICES.values() for volume in service.get("volumes", []) if not volume.startswith("./")} == set(
+        COMPOSE["volumes"]
+    )
     assert {network for service in SERVICES.values() for network in service["networks"]} == set(COMPOSE["networks"])
 
 
