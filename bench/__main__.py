@@ -18,12 +18,14 @@ from bench import (
     recovery,
     redis_memory,
     safety,
+    slow_clients,
     socket_connects,
     socket_latency,
     socket_memory,
     two_workers,
     upload_large,
     upload_small,
+    wrong_key,
 )  # fmt: skip
 from bench.claim import Claim, Skipped, table
 from bench.session import Session
@@ -32,6 +34,7 @@ SCRIPTS = {
     "upload_small": upload_small.run, "upload_large": upload_large.run, "events": events.run, "socket_memory": socket_memory.run,
     "socket_connects": socket_connects.run, "socket_latency": socket_latency.run, "redis_memory": redis_memory.run, "documents": documents.run,
     "reading": reading.run, "two_workers": two_workers.run, "backlog": backlog.run, "cold": cold.run, "recovery": recovery.run, "safety": safety.run,
+    "slow_clients": slow_clients.run, "wrong_key": wrong_key.run,
 }  # fmt: skip
 
 

@@ -35,9 +35,12 @@ def binary() -> str | None:
 
 
 class Nginx:
-    """`with Nginx(ports of API processes) as front: front.url`. Only ports and the place of the log differ from what is shipped."""
+    """`with Nginx(ports of API processes) as front: front.url`. Only ports and the place of the log differ from what is shipped.
 
-    def __init__(self, ports: list[int]) -> None:
+    `head_seconds`: a shorter deadline of heads, for who waits for it.
+    """
+
+    def __init__(self, ports: list[int], *, head_seconds: int = 20) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="headrace-nginx-"))
         self.folder.chmod(0o755)  # its workers are another user's when it is started by root
         self.port = free_port()
@@ -48,6 +51,7 @@ class Nginx:
         lines = "".join(f"    server 127.0.0.1:{port}{servers[0]}\n" for port in ports)
         site = site.replace("upstream headrace {\n", "upstream headrace {\n" + lines)
         site = site.replace("listen 80;", f"listen 127.0.0.1:{self.port};").replace("/var/log/nginx/headrace.log", str(self.log))
+        site = site.replace("client_header_timeout 20s;", f"client_header_timeout {head_seconds}s;")
         (self.folder / "headrace.conf").write_text(site)
         (self.folder / "nginx.conf").write_text(_MAIN.format(folder=self.folder))
 
