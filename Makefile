@@ -69,10 +69,11 @@ corpus: $(RUN) ## check the running stack against the corpus of real documents, 
 	if [ $$# -ne 2 ]; then echo 'make corpus: no stack runs here; start one with make up' >&2; exit 1; fi; \
 	$(BIN)/python $(CORPUS)/check.py $(CORPUS)/MANIFEST.json --http "$$1" --user corpus --key "$$2" --strict
 
+# With extras, or pip does not take the pin of coverage for the coverage[toml] that pytest-cov asks for.
 pins: ## compile requirements/*.txt anew from pyproject.toml (needs uv)
 	@command -v uv >/dev/null || { echo 'make pins: uv is needed (pip install uv)' >&2; exit 1; }
 	$(COMPILE) --output-file requirements/run.txt
-	$(COMPILE) --group dev --output-file requirements/dev.txt
+	$(COMPILE) --group dev --no-strip-extras --output-file requirements/dev.txt
 
 clean: ## remove what was made here: .venv and caches; the data in .headrace/ stays
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage .coverage.* htmlcov
