@@ -188,6 +188,22 @@ async def retry_source(
     return state(await services.sources.show(uploader.owner, named), uploader.owner, services.sources.announcer)
 
 
+@router.post("/{source}/reprocess")
+async def reprocess_source(
+    request: Request,
+    source: str,
+    uploader: Uploader,
+    services: TheServices,
+    run: Annotated[int | None, Query(ge=1, description="the run that is meant: the call may then be repeated, and begins one run only")] = None,
+) -> SourceState:
+    """Run a source that has ended again, also one that succeeded, over the bytes that are here. What was read of it stays until the new run succeeds."""
+    await services.pace.take(uploader, Kind.UPLOADS)
+    named = source_id(source, "id")
+    base_url, traceparent = services.addresses.base_url(request), request.headers.get("traceparent")
+    await services.runs.retry(uploader.owner, named, run=run, base_url=base_url, traceparent=traceparent, also_succeeded=True)
+    return state(await services.sources.show(uploader.owner, named), uploader.owner, services.sources.announcer)
+
+
 @router.delete("/{source}", status_code=204)
 async def delete_source(source: str, deleter: Deleter, services: TheServices) -> None:
     """Remove a source for good, whatever state it is in. Its id is not used again for a long time."""

@@ -95,6 +95,9 @@ class SourceState(SourceSummary):
     ws_uuid: str
     timeline: list[TimelineEntry]
     result: Outcome | None = None
+    result_run: int | None = Field(
+        default=None, description="the run that the result is of: an earlier one while this one is open, and when it came to nothing"
+    )
     error: str | None = None
     retryable: bool | None = None
 
@@ -125,12 +128,14 @@ def state(view: View, owner: OwnerId, announcer: Announcer) -> SourceState:
         "ws_uuid": of.ws_uuid,
         "timeline": [TimelineEntry(at=m.at, what=m.what, attempt=m.attempt) for m in view.timeline],
     }
+    if view.standing is not None:
+        common |= {"result": announcer.outcome(owner, view.standing), "result_run": view.standing.run}
     if view.result is None:
         live = view.live
         attempt, stage, progress = (live.attempt, live.stage, live.progress) if live else (0, None, 0)
         return SourceState(**common, attempt=attempt, stage=stage, progress=progress, queued=view.queued)
     result = view.result
     if result.state is State.SUCCEEDED:
-        return SourceState(**common, attempt=result.attempt, progress=100, result=announcer.outcome(owner, result))
+        return SourceState(**common, attempt=result.attempt, progress=100)
     ended = announcer.ended(owner, result)
     return SourceState(**common, attempt=result.attempt, error=getattr(ended, "error", None), retryable=result.retryable)

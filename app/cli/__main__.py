@@ -98,6 +98,13 @@ def retry(source: Annotated[str, typer.Argument(metavar="ID", help="A source-uui
 
 
 @app.command()
+def reprocess(ids: Annotated[list[str], typer.Argument(metavar="ID...", help="source-uuids.")], url: Url = None, key: Key = None, user: User = None) -> None:
+    """Run sources that have ended again, also those that succeeded."""
+    with _in_one_line():
+        sources.retry(connect(url, key, user), ids, console, call="reprocess")
+
+
+@app.command()
 def delete(source: Annotated[str, typer.Argument(metavar="ID", help="A source-uuid.")], url: Url = None, key: Key = None, user: User = None) -> None:
     """Delete a source."""
     with _in_one_line():

@@ -83,11 +83,11 @@ def cancel(connection: Connection, source: str, console: Console) -> None:
     console.print(Text(plain(f"{source} cancelled")))
 
 
-def retry(connection: Connection, sources: Sequence[str], console: Console) -> None:
+def retry(connection: Connection, sources: Sequence[str], console: Console, *, call: str = "retry") -> None:
     """Says which run is meant, so that an answer that was lost does no harm."""
     for source in sources:
         run = connection.call("GET", f"/public/sources/{source}").json()["run"]
-        again = connection.call("POST", f"/public/sources/{source}/retry", run=str(run)).json()
+        again = connection.call("POST", f"/public/sources/{source}/{call}", run=str(run)).json()
         console.print(Text(plain(f"{source} run {again['run']}")))
 
 

@@ -74,6 +74,12 @@ def artifact_key(owner: OwnerId, source: SourceId, run: int, fence: Fence, name:
     return f"{runs_prefix(owner, source)}{run}/{fence}/{name}"
 
 
+def artifact_run(key: str) -> int | None:
+    """The run of a key that `artifact_key` made: seven parts. None for any other key of a source."""
+    parts = key.split("/")
+    return int(parts[4]) if len(parts) == 7 else None
+
+
 def tombstone_key(owner: OwnerId, source: SourceId) -> str:
     return f"{source_prefix(owner, source)}deleted"
 

@@ -106,6 +106,7 @@ class RunResult(Stored):
     max_bytes: int | None = None
     types: list[str] | None = None
     url: str | None = None
+    stored: bool | None = None
     callback_url: str | None = None
     organisation: str | None = None
     base_url: str
@@ -126,7 +127,7 @@ def failed(owner: OwnerId, record: InboxRecord, code: str, *, fence: Fence, atte
     """
     state = State.CANCELLED if code == "cancelled" else State.FAILED
     artifacts = {}
-    if record.url is None and code != "infected":
+    if (record.url is None or record.stored) and code != "infected":
         key = object_key(owner, record.upload)
         artifacts["original"] = Artifact(key=key, size=record.size or 0, media_type="application/octet-stream", filename=record.filename)
     return RunResult(**carried(record), fence=fence, attempt=attempt, state=state, code=code, retryable=FAILURES[code][1], spent=spent, artifacts=artifacts)
@@ -152,6 +153,7 @@ def carried(record: InboxRecord) -> dict[str, Any]:
         "max_bytes": record.max_bytes,
         "types": record.types,
         "url": record.url,
+        "stored": record.stored,
         "base_url": record.base_url,
         "accepted_at": record.accepted_at,
     }
@@ -178,6 +180,7 @@ def acceptance(result: RunResult) -> InboxRecord:
         callback_url=result.callback_url,
         organisation=result.organisation,
         url=result.url,
+        stored=result.stored,
         base_url=result.base_url,
         accepted_at=result.accepted_at,
     )

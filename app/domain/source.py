@@ -67,6 +67,8 @@ class InboxRecord(Stored):
     filename: str
     declared_type: str | None = None
     url: str | None = None
+    stored: bool | None = None
+    """Of a URL: it was fetched by an earlier run, whose bytes are read again (under `upload`). Else each run fetches it."""
     max_bytes: int | None = None
     """Of a URL: what may come of it, where that is less than the deployment's limit."""
     types: list[str] | None = None

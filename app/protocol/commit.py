@@ -37,6 +37,6 @@ def discard(store: ObjectStore, owner: OwnerId, result: RunResult) -> None:
     """Remove what this attempt made: its artifacts, and the object that it fetched itself."""
     prefix = f"{runs_prefix(owner, result.source_uuid)}{result.run}/{result.fence}/"
     keys = store.keys(prefix)
-    if result.url is not None and "original" in result.artifacts:
+    if result.url is not None and not result.stored and "original" in result.artifacts:
         keys.append(result.artifacts["original"].key)
     store.delete(keys)

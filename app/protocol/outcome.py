@@ -8,6 +8,7 @@ from app.domain.errors import ObjectNotFound
 from app.domain.ids import OwnerId, SourceId
 from app.domain.layout import result_key, source_prefix, tombstone_key
 from app.domain.results import RunResult
+from app.domain.source import State
 from app.ports import ObjectStore
 
 _PAGE = 1000
@@ -43,6 +44,19 @@ def result(store: ObjectStore, owner: OwnerId, source: SourceId, run: int) -> Ru
         return RunResult.of_json(store.get(result_key(owner, source, run)))
     except ObjectNotFound:
         return None
+
+
+def standing(store: ObjectStore, owner: OwnerId, latest: RunResult) -> RunResult | None:
+    """What may be read of a source: the result of its latest run, or, where that came to nothing, of the last one that succeeded.
+
+    Nothing that is infected stands, whatever was read of it before. One request for each run that came to nothing.
+    """
+    found: RunResult | None = latest
+    while found is not None and found.state is not State.SUCCEEDED:
+        if found.code == "infected" or found.run == 1:
+            return None
+        found = result(store, owner, latest.source_uuid, found.run - 1)
+    return found
 
 
 def is_deleted(store: ObjectStore, owner: OwnerId, source: SourceId) -> bool:

@@ -12,6 +12,7 @@ from app.ports import AsyncLedger, ObjectStore
 from app.protocol import inbox, outbox
 from app.protocol.announce import Announcer
 from app.protocol.outbox import Targets
+from app.protocol.supersede import supersede
 from app.services.offload import Offload
 
 
@@ -31,4 +32,5 @@ class Conclude:
         if self.targets.of(owner, result):
             await self.offload(partial(outbox.post, self.store, owner, result, self.targets, waits=False))
         await self.ledger.finish(owner, record, self.announcer.ended(owner, result), state=result.state)
+        await self.offload(supersede, self.store, owner, result)
         await self.offload(inbox.remove, self.store, owner, record)

@@ -52,9 +52,12 @@ class Runs:
             with suppress(Unavailable):
                 await self.conclude(owner, record, end)
 
-    async def retry(self, owner: OwnerId, source: SourceId, *, run: int | None, base_url: str, traceparent: str | None = None) -> None:
-        """Run a failed or cancelled source again, with the bytes that are here. `run`: the one that is meant; then the call may be repeated.
+    async def retry(
+        self, owner: OwnerId, source: SourceId, *, run: int | None, base_url: str, traceparent: str | None = None, also_succeeded: bool = False
+    ) -> None:
+        """Run a source that has ended again, with the bytes that are here. `run`: the one that is meant; then the call may be repeated.
 
+        `also_succeeded`: reprocess it; what stood before stays until the new run has succeeded (docs/adr/0023).
         Raises NotFound, Conflict (`not_ended`, `already_succeeded`, `another_run`, `bytes_gone`), Unavailable (try again).
         """
         for _ in range(_TRIES):
@@ -70,11 +73,11 @@ class Runs:
                 return
             if run not in {None, latest.run}:
                 raise Conflict("another_run", f"the latest run is {latest.run}", run=latest.run)
-            if latest.state is State.SUCCEEDED:
+            if latest.state is State.SUCCEEDED and not also_succeeded:
                 raise Conflict("already_succeeded", "the source was processed")
             if record is not None:
                 await self.conclude(owner, record, latest)
-            again = await self._again(latest, base_url, traceparent)
+            again = await self._again(latest, base_url, traceparent, from_store=also_succeeded)
             if await self.offload(inbox.create, self.store, owner, again):
                 await self._open(owner, again)
                 return
@@ -100,16 +103,16 @@ class Runs:
                 result = result.model_copy(update={"attempt": live.attempt})
         return result.model_copy(update={"timeline": [*timeline, Moment(at=result.committed_at, what="cancelled", attempt=result.attempt)]})
 
-    async def _again(self, ended: RunResult, base_url: str, traceparent: str | None) -> InboxRecord:
-        """The acceptance of the next run. Raises Conflict when somebody removed the bytes by hand."""
+    async def _again(self, ended: RunResult, base_url: str, traceparent: str | None, *, from_store: bool) -> InboxRecord:
+        """The acceptance of the next run; of a URL that was never fetched it fetches. Raises Conflict when somebody removed the bytes by hand."""
         record = acceptance(ended).rerun(ended.run + 1)
         changes = {"base_url": base_url, "traceparent": traceparent, "accepted_at": datetime.now(UTC)}
-        if record.url is not None:
-            return record.model_copy(update=changes | {"upload": new_upload()})
         original = ended.artifacts.get("original")
+        if record.url is not None and (original is None or not from_store) and not record.stored:
+            return record.model_copy(update=changes | {"upload": new_upload()})
         if original is None or await self.offload(self.store.stat, original.key) is None:
             raise Conflict("bytes_gone", "the bytes are no longer here; send them again")
-        return record.model_copy(update=changes)
+        return record.model_copy(update=changes | {"stored": record.url is not None or None})
 
     async def _open(self, owner: OwnerId, record: InboxRecord) -> None:
         """Raises NotFound when it was deleted meanwhile."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from app.domain.errors import NotFound, Unavailable
@@ -18,6 +18,7 @@ from app.domain.results import Moment, RunResult
 from app.domain.source import InboxRecord, State
 from app.ports import AsyncLedger, LedgerRecord, ObjectStore
 from app.protocol import catalogue, erase, inbox
+from app.protocol import outcome as outcomes
 from app.protocol.announce import Announcer
 from app.protocol.outcome import Outcome, outcome, result
 from app.services.offload import Offload
@@ -35,6 +36,8 @@ class View:
     """Open: accepted and not yet announced."""
     result: RunResult | None
     """Ended."""
+    standing: RunResult | None = None
+    """What may be read: the latest run's result, or that of the last one that succeeded while a later one is open or came to nothing."""
     live: LedgerRecord | None = None
     timeline: tuple[Moment, ...] = ()
     queued: int | None = None
@@ -69,13 +72,14 @@ class Sources:
         view = _view(source, record, past)
         if view is None:
             raise NotFound(detail="no such source")
+        standing = past.result and await self.offload(outcomes.standing, self.store, owner, past.result)
         live, timeline, queued = None, view.result.timeline if view.result else [], None
         with suppress(Unavailable):
             live = await self.ledger.record(owner, source)
             if live is not None and view.result is None:
                 timeline, queued = await asyncio.gather(self.ledger.timeline(owner, source, live.run), self.ledger.place(owner, source))
         state = live.state if live is not None and view.result is None and not live.state.is_terminal else view.state
-        return View(source, state, view.record, view.result, live if view.result is None else None, tuple(timeline), queued)
+        return replace(view, state=state, standing=standing, live=live if view.result is None else None, timeline=tuple(timeline), queued=queued)
 
     async def page(self, owner: OwnerId, *, after: str, limit: int, dead: bool = False) -> tuple[list[View], str | None]:
         """Up to `limit` (1 to 100) sources after the id `after`, in a fixed order; and where the next page begins.
@@ -109,11 +113,11 @@ class Sources:
         return found
 
     async def latest(self, owner: OwnerId, source: SourceId) -> RunResult:
-        """The result of the latest run that ended; while another is at work, still that. Raises NotFound."""
+        """The result that stands: of the latest run that succeeded, while another is at work or came to nothing; else its end. Raises NotFound."""
         _, past = await self.offload(self._look, owner, source)
         if past.deleted or past.result is None:
             raise NotFound(detail="no such source, or no run of it has ended")
-        return past.result
+        return await self.offload(outcomes.standing, self.store, owner, past.result) or past.result
 
     def _look(self, owner: OwnerId, source: SourceId) -> tuple[InboxRecord | None, Outcome]:
         return inbox.read(self.store, owner, source), outcome(self.store, owner, source)

@@ -27,7 +27,7 @@ from app.adapters.redis.keys import Keyspace
 from app.adapters.redis.ledger import AsyncRedisLedger, RedisLedger
 from app.domain.errors import FAILURES, Conflict, Unavailable
 from app.domain.ids import ChannelId, OwnerId, SourceId, UploadId, new_fence, owner_id
-from app.domain.layout import dead_key, inbox_key, object_key, result_key, source_prefix
+from app.domain.layout import dead_key, inbox_key, object_key, result_key, runs_prefix, source_prefix
 from app.domain.lease import this_worker
 from app.domain.source import InboxRecord, State
 from app.protocol import erase, inbox
@@ -612,7 +612,7 @@ class Office:
             if call == "cancel":
                 await runs.cancel(OWNER, SOURCE)
             else:
-                await runs.retry(OWNER, SOURCE, run=1, base_url="http://here")
+                await runs.retry(OWNER, SOURCE, run=1, base_url="http://here", also_succeeded=call == "reprocess")
         finally:
             offload.close()
             await ledger.close()
@@ -659,6 +659,75 @@ def test_a_death_around_any_step_of_a_retry_leaves_one_run_more_or_none(house: H
     result = outcome(house.parts.store, OWNER, SOURCE).result
     assert (result.run, result.state) == (2, State.SUCCEEDED)
     assert len(house.ends()) == 2
+
+
+@pytest.mark.parametrize("ends", ["succeeded", "failed", "cancelled"])
+def test_the_stored_bytes_of_a_url_are_read_and_not_fetched_and_outlive_whatever_the_run_comes_to(
+    house: House, monkeypatch: pytest.MonkeyPatch, ends: str
+) -> None:
+    record = InboxRecord(
+        source_uuid=SOURCE, ws_uuid=CHANNEL, run=2, upload=UploadId("u1"), digest="d1", size=len(WORDS), filename="a.txt", base_url="http://here",
+        url="http://origin.example/a.txt", stored=True,
+    )  # fmt: skip
+    house.parts.store.put(object_key(OWNER, record.upload), WORDS)
+    assert inbox.create(house.parts.store, OWNER, record)
+    house.parts.ledger.accept(OWNER, record)
+
+    def fails(*_: Any) -> None:
+        if ends == "cancelled":
+            Office(house)("cancel")
+        else:
+            raise RuntimeError
+
+    if ends != "succeeded":
+        stage_that(monkeypatch, "store", fails)
+    process(house.parts, OWNER, SOURCE)
+    result = outcome(house.parts.store, OWNER, SOURCE).result
+    assert (result.state, result.url, result.stored) == (State(ends), record.url, True)
+    assert house.parts.store.get(result.artifacts["original"].key) == WORDS
+
+
+def texts(house: House) -> list[str]:
+    return [key.split("/")[4] for key in house.parts.store.keys(runs_prefix(OWNER, SOURCE)) if key.endswith("/text.txt")]
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("step", ["claim of the id", "accept"])
+def test_a_death_around_any_step_of_a_reprocess_leaves_one_run_more_or_none_and_something_to_read(house: House, step: str, after: bool) -> None:
+    house.accept()
+    process(house.parts, OWNER, SOURCE)
+    with pytest.raises(Died):
+        Office(house)("reprocess", step, after=after)
+    assert texts(house) == ["1"]
+    settle(house)
+    assert texts(house) == (["2"] if step == "accept" or after else ["1"])
+    Office(house)("reprocess")
+    settle(house)
+    result = outcome(house.parts.store, OWNER, SOURCE).result
+    assert (result.run, result.state, texts(house)) == (2, State.SUCCEEDED, ["2"])
+    assert len(house.ends()) == 2
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("step", list(STEPS))
+def test_a_worker_and_a_redis_that_die_anywhere_in_a_reprocess_leave_something_to_read(house: House, step: str, after: bool) -> None:
+    house.accept()
+    process(house.parts, OWNER, SOURCE)
+    Office(house)("reprocess")
+    where, when = STEPS[step]
+    with pytest.raises(Died):
+        process(replace(house.parts, **{where: Stops(getattr(house.parts, where), when, Died, after=after)}), OWNER, SOURCE)
+    found = outcome(house.parts.store, OWNER, SOURCE).result
+    assert found is not None
+    assert str(found.run) in texts(house)
+    with house.valkey.client() as redis:
+        redis.flushall()
+    settle(house)
+    result = outcome(house.parts.store, OWNER, SOURCE).result
+    assert (result.run, result.state, set(texts(house))) == (2, State.SUCCEEDED, {"2"}), "what the dead attempt made is swept later"
+    assert house.parts.store.get(result.artifacts["text"].key) == WORDS
+    assert inbox.read(house.parts.store, OWNER, SOURCE) is None
+    assert len(house.ends()) == ((step, after) != ("inbox away", True)), "what was said before the wipe is not said again"
     assert inbox.read(house.parts.store, OWNER, SOURCE) is None
 
 

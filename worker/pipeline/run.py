@@ -37,6 +37,7 @@ from app.protocol.commit import commit, discard
 from app.protocol.deliver import Deliver
 from app.protocol.outbox import Targets
 from app.protocol.outcome import outcome
+from app.protocol.supersede import supersede
 from headrace_plugin import Limits
 from worker.guards.limits import Unpacked
 from worker.isolation.parser import Parser
@@ -202,8 +203,7 @@ def conclude(parts: Parts, owner: OwnerId, record: InboxRecord, result: RunResul
     outbox.post(parts.store, owner, result, parts.targets)
     parts.deliver(owner, result)
     trying(parts.ledger.finish, owner, record, parts.announcer.ended(owner, result), state=result.state)
-    if result.state is State.SUCCEEDED and result.run > 1:
-        parts.store.delete([dead_key(owner, result.source_uuid)])
+    supersede(parts.store, owner, result)
     inbox.remove(parts.store, owner, record)
 
 

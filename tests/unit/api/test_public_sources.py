@@ -31,7 +31,7 @@ CALLS = [
     ("GET", "/s-1", b"", ""),
     ("DELETE", "/s-1", b"", ""),
 ]
-WITHOUT_A_BODY = [("POST", "/s-1/cancel", b"", ""), ("POST", "/s-1/retry", b"", "")]
+WITHOUT_A_BODY = [("POST", "/s-1/cancel", b"", ""), ("POST", "/s-1/retry", b"", ""), ("POST", "/s-1/reprocess", b"", "")]
 
 
 async def call(app, method, path, body=b"", content_type="", *, prefix="/public/sources", **headers):

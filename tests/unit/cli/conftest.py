@@ -97,9 +97,9 @@ class FakeHeadrace:
     async def change(self, request):
         self.calls.append(f"{request.path_params['verb']} {request.path_params['id']} {request.url.query}".strip())
         found = self.sources.get(request.path_params["id"])
-        if found is None or found.get("state") == "succeeded":
+        if found is None or (found.get("state") == "succeeded" and request.path_params["verb"] != "reprocess"):
             return JSONResponse({"code": "already_ended", "detail": "run 1 has ended: succeeded"}, 409)
-        return JSONResponse(found | {"run": found.get("run", 1) + (request.path_params["verb"] == "retry")})
+        return JSONResponse(found | {"run": found.get("run", 1) + (request.path_params["verb"] in {"retry", "reprocess"})})
 
 
 def success(source, **extra):

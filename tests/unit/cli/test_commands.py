@@ -76,6 +76,12 @@ def test_retry_names_the_run_that_it_saw(fake, run):
     assert fake.calls == ["GET s1", "retry s1 run=3"]
 
 
+def test_reprocess_runs_again_what_has_succeeded(fake, run):
+    fake.sources |= {"s1": {"state": "succeeded", "run": 3}, "s2": {"state": "failed", "run": 1}}
+    assert run("reprocess", "s1", "s2").stdout == "s1 run 4\ns2 run 2\n"
+    assert fake.calls == ["GET s1", "reprocess s1 run=3", "GET s2", "reprocess s2 run=1"]
+
+
 def dead_letters(fake):
     for name in ("s1", "s2"):
         fake.sources[name] = {"source-uuid": name, "state": "failed", "code": "crash", "filename": "a.pdf", "size": 1, "run": 1}

@@ -10,7 +10,7 @@ from app.domain.source import InboxRecord
 
 OWNER = OwnerId("o" * 32)
 SAID = {
-    "source_uuid": "s", "run": 3, "ws_uuid": "w", "digest": "d", "size": 7, "filename": "a.txt", "declared_type": "text/plain", "url": "http://h/",
+    "source_uuid": "s", "run": 3, "ws_uuid": "w", "digest": "d", "size": 7, "filename": "a.txt", "declared_type": "text/plain", "url": "http://h/", "stored": True,
     "max_bytes": 9, "types": ["text/*"], "callback_url": "http://c/", "organisation": "acme", "tags": [{"a": "b"}], "metadata": {"c": 1}, "profile": "scans", "options": {"x": True}, "base_url": "http://b",
     "accepted_at": datetime(2026, 1, 2, tzinfo=UTC),
 }  # fmt: skip

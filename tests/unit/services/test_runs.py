@@ -3,8 +3,8 @@ import asyncio
 import pytest
 
 from app.domain.errors import Conflict, NotFound, Unavailable
-from app.domain.layout import dead_key, object_key, result_key
-from app.domain.results import acceptance, failed
+from app.domain.layout import artifact_key, dead_key, object_key, result_key
+from app.domain.results import Artifact, acceptance, failed
 from app.domain.source import State
 from app.protocol import inbox
 from app.protocol.outcome import outcome
@@ -293,6 +293,132 @@ async def test_what_ended_in_another_s_run_in_the_last_moment_is_not_opened_agai
     house.ledger.away = True
     await retry(house)
     assert house.inbox() == []
+
+
+# ------------------------------------------------------------------------------------------------ reprocess
+
+
+async def reprocess(house, run=None, owner=ADA):
+    await house.runs.retry(owner, SOURCE, run=run, base_url=BASE, also_succeeded=True)
+
+
+def a_reading(house, record):
+    """A success that made a text."""
+    key = artifact_key(ADA, record.source_uuid, record.run, f"f{record.run}", "text.txt")
+    house.inner.put(key, b"words")
+    text = Artifact(key=key, size=5, media_type="text/plain", filename="a.txt")
+    original = Artifact(key=object_key(ADA, record.upload), size=3, media_type="application/octet-stream", filename="a")
+    return ended(house, record, lambda r: a_success(r).model_copy(update={"fence": f"f{r.run}", "artifacts": {"text": text, "original": original}}))
+
+
+async def said(house, record, make):
+    result = make(house, record)
+    await house.conclude(ADA, record, result)
+    return result
+
+
+@pytest.fixture
+async def read(house, accepted):
+    return await said(house, accepted, a_reading)
+
+
+async def test_a_success_is_run_again_and_stands_until_the_new_one_has_ended(house, accepted, read):
+    await reprocess(house, 1)
+    second = inbox.read(house.inner, ADA, SOURCE)
+    assert (second.run, second.upload, second.stored) == (2, accepted.upload, None)
+    view = await house.sources.show(ADA, SOURCE)
+    assert (view.state, view.run, view.standing.run) == (State.ACCEPTED, 2, 1)
+    assert await house.sources.latest(ADA, SOURCE) == read
+    again = await said(house, second, a_reading)
+    assert await house.sources.latest(ADA, SOURCE) == again
+    assert house.inner.stat(read.artifacts["text"].key) is None
+    assert house.inner.stat(again.artifacts["text"].key)
+    assert house.inner.stat(read.artifacts["original"].key), "the bytes stay"
+    assert (await house.sources.artifact(ADA, SOURCE, 1)).run == 1, "links to them as well"
+
+
+@pytest.mark.parametrize("code", ["crash", "cancelled", "malformed"])
+async def test_a_run_that_came_to_nothing_leaves_what_stood_before(house, read, code):
+    for run in (2, 3):
+        await reprocess(house)
+        record = inbox.read(house.inner, ADA, SOURCE)
+        assert record.run == run
+        await said(house, record, lambda house, record: ended(house, record, code=code))
+        view = await house.sources.show(ADA, SOURCE)
+        assert (view.state.is_terminal, view.run, view.standing, view.result.code) == (True, run, read, code)
+        assert await house.sources.latest(ADA, SOURCE) == read
+    assert house.inner.stat(read.artifacts["text"].key)
+    await retry(house)
+    await said(house, inbox.read(house.inner, ADA, SOURCE), a_reading)
+    assert house.inner.stat(read.artifacts["text"].key) is None
+
+
+async def test_what_a_later_run_finds_infected_stands_no_more(house, read):
+    await reprocess(house)
+    await said(house, inbox.read(house.inner, ADA, SOURCE), lambda house, record: ended(house, record, lambda r: failed(ADA, r, "infected", fence="f2")))
+    assert (await house.sources.show(ADA, SOURCE)).standing is None
+    assert (await house.sources.latest(ADA, SOURCE)).code == "infected"
+    assert house.inner.stat(read.artifacts["text"].key) is None
+
+
+async def test_a_url_is_read_from_the_bytes_that_were_fetched(house):
+    read = a_reading(house, a_record(url="http://example.com/a", size=None))
+    await reprocess(house)
+    second = inbox.read(house.inner, ADA, SOURCE)
+    assert (object_key(ADA, second.upload), second.stored, second.url) == (read.artifacts["original"].key, True, read.url)
+    await said(house, second, lambda house, record: ended(house, record, lambda r: failed(ADA, r, "crash", fence="f2")))
+    await retry(house)
+    third = inbox.read(house.inner, ADA, SOURCE)
+    assert (third.upload, third.stored) == (second.upload, True)
+
+
+async def test_a_url_that_was_never_fetched_is_fetched(house):
+    ended(house, a_record(url="http://example.com/a", size=None))
+    await reprocess(house)
+    assert inbox.read(house.inner, ADA, SOURCE).stored is None
+
+
+async def test_of_many_reprocesses_and_retries_at_once_one_run_begins(house, read):
+    answers = await asyncio.gather(*(reprocess(house, 1) for _ in range(4)), *(retry(house, 1) for _ in range(4)), return_exceptions=True)
+    assert answers[:4] == [None] * 4
+    assert {getattr(answer, "code", None) for answer in answers[4:]} <= {None, "already_succeeded"}
+    assert inbox.read(house.inner, ADA, SOURCE).run == 2
+    assert [due.run for due in house.ledger.memory.enqueued].count(2) == 1
+
+
+async def test_reprocessed_while_it_is_deleted_it_stays_deleted(house, read):
+    create = house.inner.create
+
+    def beaten(key, body, **more):
+        house.inner.create = create
+        asyncio.run(house.sources.delete(ADA, SOURCE))
+        return create(key, body, **more)
+
+    house.inner.create = beaten
+    house.ledger.away = True
+    with pytest.raises(NotFound):
+        await reprocess(house)
+    assert house.inbox() == []
+
+
+@pytest.mark.parametrize("how", ["away", "wiped"])
+async def test_a_reprocess_needs_no_redis(house, read, how):
+    if how == "wiped":
+        house.ledger.memory.wipe()
+    house.ledger.away = how == "away"
+    await reprocess(house)
+    assert inbox.read(house.inner, ADA, SOURCE).run == 2
+
+
+async def test_another_s_is_not_found(house, read):
+    with pytest.raises(NotFound):
+        await reprocess(house, owner=EVE)
+
+
+async def test_an_open_one_is_not_reprocessed(house, accepted):
+    with pytest.raises(Conflict) as refused:
+        await reprocess(house)
+    assert refused.value.code == "not_ended"
 
 
 # ------------------------------------------------------------------------------------------------ dead letters

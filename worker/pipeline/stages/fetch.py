@@ -20,7 +20,7 @@ class Fetch:
 
     def run(self, context: StageContext) -> None:
         """Raises ProcessingFailed: too_large, and what a Fetcher raises."""
-        if context.record.url is not None:
+        if context.record.url is not None and not context.record.stored:
             context.milestone("Fetching the URL", Stage.FETCH)
             most = min(context.max_bytes, context.record.max_bytes or context.max_bytes)
             with context.fetcher.fetch(context.record.url, max_bytes=most, check=context.check) as fetched:
