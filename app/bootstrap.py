@@ -47,6 +47,7 @@ from app.services.hub import Hub
 from app.services.offload import Offload
 from app.services.owed import Owed
 from app.services.pace import Pace
+from app.services.reprocess import Reprocess
 from app.services.runs import Runs
 from app.services.snapshots import Snapshots
 from app.services.sockets import SocketLimits, Sockets
@@ -141,6 +142,7 @@ async def _lifespan(api: FastAPI) -> AsyncIterator[None]:
     accept = Accept(store, ledger, offload, announce, owed, conclude)
     look = Health(ledger, store, offload)
     sources = Sources(store, ledger, offload, announce)
+    runs = Runs(store, ledger, offload, conclude, accept)
     snapshots = Snapshots(ledger, sources, store, offload)
     subscribe = Subscribe(ledger, hub, snapshots)
     upload_policy = UploadPolicy(settings.max_upload_bytes, settings.body_stall_seconds, settings.max_request_bytes or 0)
@@ -154,7 +156,8 @@ async def _lifespan(api: FastAPI) -> AsyncIterator[None]:
         origins=Origins(settings.cors_origins),
         upload=Upload(store, offload, BufferBudget(settings.buffer_bytes), access, ledger, accept, upload_policy, ours.profiles),
         sources=sources,
-        runs=Runs(store, ledger, offload, conclude, accept),
+        runs=runs,
+        reprocess=Reprocess(sources, runs),
         subscribe=subscribe,
         snapshots=snapshots,
         channels=ledger,

@@ -33,8 +33,10 @@ class Origin(Site):
     def __init__(self) -> None:
         super().__init__()
         self.asked = threading.Semaphore(0)
+        self.fetched: list[str] = []
 
     def answer(self, path: str, headers: Message, sent: bytes) -> tuple[int, bytes | Parts]:
+        self.fetched.append(path)
         if path in {"/slow", "/drip"}:
             self.asked.release()
         if path == "/drip":

@@ -21,6 +21,7 @@ from app.services.health import Health
 from app.services.offload import Offload
 from app.services.pace import Pace
 from app.services.principal import Principal
+from app.services.reprocess import Reprocess
 from app.services.runs import Runs
 from app.services.snapshots import Snapshots
 from app.services.sockets import Sockets
@@ -43,6 +44,7 @@ class Services:
     upload: Upload
     sources: Sources
     runs: Runs
+    reprocess: Reprocess
     subscribe: Subscribe
     snapshots: Snapshots
     channels: Channels

@@ -90,6 +90,18 @@ JSON_SYNC = _json(
         "metadata": {"type": "object"},
     },
 )
+JSON_REPROCESS = _json(
+    [],
+    {
+        "state": {"type": "string", "enum": ["succeeded", "failed", "cancelled"], "description": "else each that succeeded or failed"},
+        "media-types": {"type": "array", "maxItems": 50, "items": {"type": "string"}, "description": "such as `application/pdf` or `image/*`"},
+        "profile": {"type": "string", "description": "that they were uploaded under"},
+        "ended-after": {"type": "string", "format": "date-time", "description": "of their latest run"},
+        "ended-before": {"type": "string", "format": "date-time", "description": "with it a walk that is repeated runs nothing twice"},
+        "cursor": _ID | {"description": "the `next-cursor` of the call before"},
+        "limit": {"type": "integer", "minimum": 1, "maximum": 100, "default": 100, "description": "sources that are looked at"},
+    },
+)
 
 EVENT_STREAM: dict[str, Any] = {
     "responses": {"200": {"description": "server-sent events", "content": {"text/event-stream": {}}}},

@@ -12,16 +12,19 @@ from pydantic import ValidationError
 from app.api.deps import BodyCut, Deleter, Reader, Services, TheServices, Uploader, body, content_length, declared_bytes
 from app.api.errors import problem
 from app.api.form import FormReader
-from app.api.openapi import JSON_REGISTER, JSON_SYNC, PROBLEMS, UPLOAD_FILE_FORM, UPLOAD_FORM
+from app.api.openapi import JSON_REGISTER, JSON_REPROCESS, JSON_SYNC, PROBLEMS, UPLOAD_FILE_FORM, UPLOAD_FORM
 from app.api.schemas import (
     Accepted,
     ChannelAddress,
     Processed,
     ProcessedSync,
     RegisterChannel,
+    Reprocess,
+    Reprocessed,
     SourcePage,
     SourceState,
     SyncSource,
+    answered,
     state,
     summary,
 )
@@ -40,7 +43,7 @@ from app.services.upload import Submission
 PREFIXES = ("/public/sources", "/public/user/sources", "/api/v1/sources")
 """Every call is served under each of them; the documents show the first."""
 
-Asked = TypeVar("Asked", RegisterChannel, SyncSource)
+Asked = TypeVar("Asked", RegisterChannel, Reprocess, SyncSource)
 
 router = APIRouter(tags=["sources"], responses=PROBLEMS)
 
@@ -202,6 +205,20 @@ async def reprocess_source(
     base_url, traceparent = services.addresses.base_url(request), request.headers.get("traceparent")
     await services.runs.retry(uploader.owner, named, run=run, base_url=base_url, traceparent=traceparent, also_succeeded=True)
     return state(await services.sources.show(uploader.owner, named), uploader.owner, services.sources.announcer)
+
+
+@router.post("/reprocess", openapi_extra=JSON_REPROCESS, response_model_exclude_none=True)
+async def reprocess_sources(request: Request, uploader: Uploader, services: TheServices) -> Reprocessed:
+    """Run again what is meant of this user's sources that have ended, by pages. Each is begun or refused by itself, and counts as an upload."""
+    asked = _parse(Reprocess, await _json(request, services))
+    after = source_id(asked.cursor, "cursor") if asked.cursor else ""
+
+    async def room(count: int) -> None:
+        await services.pace.more(uploader, Kind.UPLOADS, count)
+
+    base_url = services.addresses.base_url(request)
+    answers, following = await services.reprocess(uploader.owner, asked.selection, after=after, limit=asked.limit, base_url=base_url, room=room)
+    return Reprocessed(sources=[answered(*answer) for answer in answers], next_cursor=following)
 
 
 @router.delete("/{source}", status_code=204)

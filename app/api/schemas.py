@@ -7,8 +7,10 @@ from typing import Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
+from app.domain.errors import HeadraceError
 from app.domain.events import Outcome
 from app.domain.ids import OwnerId
+from app.domain.selection import Selection
 from app.domain.source import State
 from app.domain.wire import Wire, kebab
 from app.protocol.announce import Announcer
@@ -44,10 +46,34 @@ class SyncSource(Body):
     metadata: dict[str, Any] = Field(default_factory=dict)
 
 
+class Reprocess(Body):
+    """Unlike in other bodies a key that we do not know is refused: without it more would be meant than was said."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    state: Literal["succeeded", "failed", "cancelled"] | None = None
+    media_types: list[str] = Field(default_factory=list, max_length=50)
+    profile: str | None = None
+    ended_after: AwareDatetime | None = None
+    ended_before: AwareDatetime | None = None
+    cursor: str | None = None
+    limit: int = Field(default=100, ge=1, le=100, strict=True)
+
+    @property
+    def selection(self) -> Selection:
+        state = State(self.state) if self.state else None
+        return Selection(state, tuple(self.media_types), self.profile, self.ended_after, self.ended_before)
+
+
 class SourceAnswer(Wire):
     source_uuid: str
-    status: int = Field(description="200: accepted; else what the upload would have been refused with, had it come alone")
+    status: int = Field(description="200: accepted; else what the call would have been refused with, had it been about this source alone")
     code: str | None = Field(default=None, description="of a refused one, as in docs/errors.md")
+
+
+class Reprocessed(Wire):
+    sources: list[SourceAnswer]
+    next_cursor: str | None = Field(default=None, description="the `cursor` of the call that goes on; a page may have none that is meant")
 
 
 class Accepted(Wire):
@@ -100,6 +126,10 @@ class SourceState(SourceSummary):
     )
     error: str | None = None
     retryable: bool | None = None
+
+
+def answered(source: str, refusal: HeadraceError | None) -> SourceAnswer:
+    return SourceAnswer(source_uuid=source, status=refusal.status if refusal else 200, code=refusal.code if refusal else None)
 
 
 def _summary(view: View) -> dict[str, Any]:

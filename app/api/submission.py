@@ -6,7 +6,7 @@ from fastapi import Request
 
 from app.api.deps import Services
 from app.api.form import Form, FormFile
-from app.api.schemas import Accepted, SourceAnswer
+from app.api.schemas import Accepted, answered
 from app.domain.errors import Forbidden, HeadraceError, InvalidRequest
 from app.domain.ids import ChannelId, SourceId, source_id
 from app.services.principal import Principal
@@ -87,7 +87,7 @@ def _untaken(text: str | None, taken: set[SourceId]) -> SourceId:
 
 
 def _answer(answers: list[tuple[str, HeadraceError | None]]) -> Accepted:
-    sources = [SourceAnswer(source_uuid=text, status=error.status if error else 200, code=error.code if error else None) for text, error in answers]
+    sources = [answered(*answer) for answer in answers]
     refused = [error for _, error in answers if error is not None]
     if len(refused) == len(answers):
         refused[0].fields["sources"] = [source.model_dump(by_alias=True, exclude_none=True) for source in sources]

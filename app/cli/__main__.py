@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Iterator
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -97,11 +98,39 @@ def retry(source: Annotated[str, typer.Argument(metavar="ID", help="A source-uui
         sources.retry(connect(url, key, user), [source], console)
 
 
+Ids = Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="source-uuids.")]
+Every = Annotated[bool, typer.Option("--all", help="Each of them.")]
+
+
+class Ended(StrEnum):
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
 @app.command()
-def reprocess(ids: Annotated[list[str], typer.Argument(metavar="ID...", help="source-uuids.")], url: Url = None, key: Key = None, user: User = None) -> None:
-    """Run sources that have ended again, also those that succeeded."""
+def reprocess(
+    ids: Ids = None,
+    url: Url = None,
+    key: Key = None,
+    user: User = None,
+    *,
+    every: Every = False,
+    state: Annotated[Ended | None, typer.Option(help="Of all: those that ended so.")] = None,
+    media_type: Annotated[list[str] | None, typer.Option("--type", help="Of all: those of this media type, such as image/*. May be repeated.")] = None,
+    profile: Annotated[str | None, typer.Option(help="Of all: those that were uploaded under this profile.")] = None,
+) -> None:
+    """Run sources that have ended again, also those that succeeded. What was read of them stays until that succeeds."""
     with _in_one_line():
-        sources.retry(connect(url, key, user), ids, console, call="reprocess")
+        meant = {"state": state and state.value, "media-types": media_type, "profile": profile}
+        said = {name: value for name, value in meant.items() if value}
+        if bool(ids) == every or (ids and said):
+            raise Failure("name some, or say --all, and of which kind")
+        connection = connect(url, key, user)
+        if ids:
+            sources.retry(connection, ids, console, call="reprocess")
+        else:
+            sources.reprocess(connection, said, console)
 
 
 @app.command()
@@ -133,10 +162,6 @@ def dead_list(limit: Annotated[int, typer.Option(min=1, help="At most so many.")
     """List them."""
     with _in_one_line():
         sources.list_sources(connect(url, key, user), console, limit=limit, dead=True)
-
-
-Ids = Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="source-uuids.")]
-Every = Annotated[bool, typer.Option("--all", help="Each of them.")]
 
 
 def _meant(connection: Connection, ids: list[str] | None, *, every: bool) -> list[str]:

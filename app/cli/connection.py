@@ -7,7 +7,7 @@ import ipaddress
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 import httpx
@@ -47,11 +47,11 @@ class Connection:
         timeout = httpx.Timeout(30, read=120, write=120, pool=None)
         return httpx.AsyncClient(base_url=self.url, headers=self.headers, timeout=timeout, trust_env=not self.is_local)
 
-    def call(self, method: str, path: str, **params: str) -> httpx.Response:
-        """One call; Failure when it is refused or nobody answers."""
+    def call(self, method: str, path: str, body: Any = None, **params: str) -> httpx.Response:
+        """One call, with a JSON body if any; Failure when it is refused or nobody answers."""
         try:
             with httpx.Client(base_url=self.url, headers=self.headers, timeout=30, trust_env=not self.is_local) as client:
-                response = client.request(method, path, params=params)
+                response = client.request(method, path, params=params, json=body)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise Failure(f"{self.url}: {reason(error)}") from error
         check(response)

@@ -1,9 +1,9 @@
-"""`headrace show`, `list`, `cancel`, `retry`, `delete` and `dead`: sources by their ids."""
+"""`headrace show`, `list`, `cancel`, `retry`, `reprocess`, `delete` and `dead`: sources by their ids."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
 
@@ -89,6 +89,18 @@ def retry(connection: Connection, sources: Sequence[str], console: Console, *, c
         run = connection.call("GET", f"/public/sources/{source}").json()["run"]
         again = connection.call("POST", f"/public/sources/{source}/{call}", run=str(run)).json()
         console.print(Text(plain(f"{source} run {again['run']}")))
+
+
+def reprocess(connection: Connection, meant: dict[str, Any], console: Console) -> None:
+    """All that is meant, by pages. What ends while we are at it is not meant."""
+    asked = {"ended-before": datetime.now(UTC).isoformat()} | meant
+    while True:
+        page = connection.call("POST", "/public/sources/reprocess", body=asked).json()
+        for source in page["sources"]:
+            console.print(Text(plain(f"{source['source-uuid']} {source.get('code') or 'begun'}")))
+        if not page.get("next-cursor"):
+            return
+        asked["cursor"] = page["next-cursor"]
 
 
 def dead_letters(connection: Connection) -> list[str]:

@@ -58,6 +58,32 @@ def test_a_fetch_is_stopped_the_worker_is_free_and_a_retry_succeeds(stack: Stack
         eventually(lambda: not in_the_inbox(stack))
 
 
+def test_what_succeeded_is_read_again_and_stands_meanwhile(stack: Stack, origin: Origin) -> None:
+    with stack.client("rereader") as client:
+        file, imported = client.upload(client.register(), b"words of a file"), client.upload(client.register(), url=origin.url("/report.pdf"))
+        for source in (file, imported):
+            assert client.wait(source)["result-run"] == 1
+        fetched = len(origin.fetched)
+        answer = client.http.post(f"/public/sources/{file}/reprocess", params={"run": 1})
+        assert (answer.status_code, answer.json()["run"], answer.json()["result"]["text"]["preview"]) == (200, 2, "words of a file")
+        assert client.http.post(f"/public/sources/{file}/reprocess", params={"run": 1}).json()["run"] == 2, "the same call again"
+        eventually(lambda: client.show(file)["result-run"] == 2)
+        began = client.http.post("/public/sources/reprocess", json={"media-types": ["application/pdf"]})
+        assert began.json() == {"sources": [{"source-uuid": imported, "status": 200}]}
+        shown = eventually(lambda: (shown := client.show(imported))["result-run"] == 2 and shown)
+        assert (shown["state"], shown["run"], shown["result"]["pages"], len(origin.fetched)) == ("succeeded", 2, 2, fetched)
+        eventually(lambda: not in_the_inbox(stack))
+        for source in (file, imported):
+            texts = [path.parts[-3] for path in (stack.folder / "store").rglob("text.txt=") if source in path.parts]
+            assert texts == ["2"], "what the first run made has gone"
+        assert client.http.get(f"/public/sources/{imported}/original").content.startswith(b"%PDF")
+    with stack.client("stranger") as stranger:
+        assert stranger.http.post(f"/public/sources/{file}/reprocess").status_code == 404
+        assert stranger.http.post("/public/sources/reprocess", json={}).json() == {"sources": []}
+        refused = stranger.http.post("/public/sources/reprocess", json={"medai-types": ["image/*"]})
+        assert (refused.status_code, refused.json()["code"]) == (400, "invalid_field")
+
+
 def test_a_source_deleted_in_mid_fetch_frees_the_worker_too(stack: Stack, origin: Origin) -> None:
     origin.let_go.clear()
     while origin.asked.acquire(blocking=False):

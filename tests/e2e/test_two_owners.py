@@ -137,9 +137,10 @@ class Attack:
     def __init__(self, estates: dict[str, Estate], attacker: str, victim: str, source: str, channel: str) -> None:
         self.own, self.other = estates[attacker], estates[victim]
         self._values: dict[str, Any] = {
-            "source": source, "ws_uuid": channel, "cursor": source, "limit": 200, "dead": "false", "wait": 0.1, "run": 1,
+            "source": source, "ws_uuid": channel, "cursor": source, "limit": 100, "dead": "false", "wait": 0.1, "run": 1,
             "Last-Event-ID": "x:1", "ws-uuid": channel, "source-uuid": source, "source-id": source, "filename": "mine.txt",
             "tags": [], "metadata": {}, "data": {"mine": True}, "expires-in-seconds": 60,
+            "state": "succeeded", "media-types": ["*/*"], "ended-after": "2000-01-01T00:00:00Z", "ended-before": "2100-01-01T00:00:00Z",
         }  # fmt: skip
 
     def _value(self, name: str) -> Any:

@@ -31,6 +31,7 @@ from app.services.health import Health
 from app.services.hub import Hub
 from app.services.offload import Offload
 from app.services.owed import Owed
+from app.services.reprocess import Reprocess
 from app.services.runs import Runs
 from app.services.snapshots import Snapshots
 from app.services.sockets import SocketLimits, Sockets
@@ -241,6 +242,7 @@ class House:
         self.budget = BufferBudget(self.budget_bytes)
         self.upload = Upload(self.store, self.offload, self.budget, self.access, self.ledger, self.accept, self.policy)
         self.sources = Sources(self.store, self.ledger, self.offload, self.announcer)
+        self.reprocess = Reprocess(self.sources, self.runs)
 
     async def __aenter__(self) -> House:
         self.feed = Feed()

@@ -37,7 +37,7 @@ def application(house: House, lines: Lines | None = None, **settings: object) ->
         sockets=house.sockets,
         lines=api.state.lines,
         origins=Origins(known.cors_origins),
-        upload=house.upload, sources=house.sources, runs=house.runs, subscribe=house.subscribe, snapshots=house.snapshots, channels=house.ledger, ledger=house.ledger,
+        upload=house.upload, sources=house.sources, runs=house.runs, reprocess=house.reprocess, subscribe=house.subscribe, snapshots=house.snapshots, channels=house.ledger, ledger=house.ledger,
         health=house.health,
         store=house.store, offload=house.offload, addresses=addresses, synchronous=house.synchronous, secrets=[SECRET], proxy_downloads=True,
     )  # fmt: skip

@@ -27,6 +27,7 @@ CALLS = [
     ("POST", "/upload-source", FORM, FORM_TYPE),
     ("POST", "/upload-source/file", SYNC_FORM, FORM_TYPE),
     ("POST", "/upload-source/sync", b'{"source-id": "s-1", "data": {}}', "application/json"),
+    ("POST", "/reprocess", b"{}", "application/json"),
     ("GET", "", b"", ""),
     ("GET", "/s-1", b"", ""),
     ("DELETE", "/s-1", b"", ""),

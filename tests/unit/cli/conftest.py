@@ -18,6 +18,8 @@ class FakeHeadrace:
         self.registered = []
         self.uploads = []
         self.calls = []
+        self.bodies = []
+        self.pages = []
         self.answers = []
         """Statuses for the next uploads; 200 when empty."""
         self.story = lambda source: [success(source)]
@@ -32,6 +34,7 @@ class FakeHeadrace:
                 Route("/public/sources/ws", self.register, methods=["POST"]),
                 Route("/public/sources/upload-source", self.upload, methods=["POST"]),
                 Route("/public/sources", self.list),
+                Route("/public/sources/reprocess", self.reprocess, methods=["POST"]),
                 Route("/public/sources/{id}", self.source, methods=["GET", "DELETE"]),
                 Route("/public/sources/{id}/{verb}", self.change, methods=["POST"]),
                 WebSocketRoute("/ws/{id}", self.tell),
@@ -93,6 +96,10 @@ class FakeHeadrace:
         if found is None:
             return JSONResponse({"code": "not_found", "detail": "no such source"}, 404)
         return Response(status_code=204) if request.method == "DELETE" else JSONResponse(found)
+
+    async def reprocess(self, request):
+        self.bodies.append(await request.json())
+        return JSONResponse(self.pages.pop(0))
 
     async def change(self, request):
         self.calls.append(f"{request.path_params['verb']} {request.path_params['id']} {request.url.query}".strip())

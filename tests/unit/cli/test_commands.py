@@ -148,6 +148,24 @@ def test_a_key_without_a_secret_to_hash_it_with_is_refused(run, folder):
     assert "HEADRACE_SECRET_KEYS" in run("keys", "create", "acme").stderr
 
 
+def test_reprocess_goes_through_all_that_is_meant(fake, run):
+    fake.pages = [
+        {"sources": [{"source-uuid": "s1", "status": 200}], "next-cursor": "s1"},
+        {"sources": [{"source-uuid": "s2", "status": 409, "code": "bytes_gone"}]},
+    ]
+    assert run("reprocess", "--all", "--state", "failed", "--type", "image/*").stdout == "s1 begun\ns2 bytes_gone\n"
+    first, second = fake.bodies
+    assert first.items() >= {"state": "failed", "media-types": ["image/*"]}.items()
+    assert second == first | {"cursor": "s1"}
+    assert "ended-before" in first
+
+
+@pytest.mark.parametrize("said", [[], ["s1", "--all"], ["s1", "--state", "failed"], ["--state", "failed"]])
+def test_reprocess_wants_some_or_all(fake, run, said):
+    assert run("reprocess", *said).exit_code == 1
+    assert fake.calls == []
+
+
 TREE = """
 import os, sys, time
 if len(sys.argv) > 1 and os.fork() == 0:
