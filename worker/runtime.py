@@ -25,7 +25,9 @@ from worker.courier import BeforeClient, Courier
 from worker.guards.limits import Unpacked
 from worker.isolation.parser_host import ParserHost
 from worker.pipeline import scratch
-from worker.pipeline.run import STAGES, Parts, scanned
+from worker.pipeline.run import STAGES, Parts, chunked, scanned
+from worker.pipeline.stages.chunk import Chunk
+from worker.pipeline.step import Step
 from worker.processors import named
 
 _REDIS_SECONDS = 5.0
@@ -57,7 +59,7 @@ def make(settings: Settings, *, timeouts: tuple[type[BaseException], ...] = ()) 
         max_upload_bytes=min(settings.max_upload_bytes, settings.scratch_bytes or settings.max_upload_bytes),
         lease_seconds=settings.lease_seconds,
         accept_types=tuple(settings.accept_types),
-        stages=STAGES if settings.clamd_url is None else scanned(_clamd(settings.clamd_url, settings.clamd_timeout_seconds)),
+        stages=_stages(settings),
         parser=ParserHost(_named(settings)),
         limits=_limits(settings),
         unpacked=Unpacked(
@@ -68,6 +70,15 @@ def make(settings: Settings, *, timeouts: tuple[type[BaseException], ...] = ()) 
         targets=Targets(tells.webhooks),
         timeouts=timeouts,
     )
+
+
+def _stages(settings: Settings) -> tuple[Step, ...]:
+    """Raises SettingsError."""
+    steps = STAGES if settings.clamd_url is None else scanned(_clamd(settings.clamd_url, settings.clamd_timeout_seconds))
+    of_profiles = {name: each.chunks for name, each in wiring.policy(settings).profiles.items() if each.chunks is not None}
+    if not settings.chunks and not any(of_profiles.values()):
+        return steps
+    return chunked(steps, Chunk(settings.chunk_characters, by_default=settings.chunks, of_profiles=of_profiles))
 
 
 def _clamd(url: str, timeout_seconds: float) -> Clamd:

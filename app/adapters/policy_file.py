@@ -3,6 +3,7 @@
 [profiles.scans]
 max-bytes = 50_000_000
 types = ["application/pdf", "image/*"]
+chunks = true
 
 [organisations.acme]
 uploads-per-minute = 6000
@@ -65,6 +66,7 @@ class _Profile(_Table):
     max_bytes: int | None = Field(None, ge=1)
     types: list[Annotated[str, Field(pattern=MEDIA_RANGE)]] = Field(default_factory=list)
     webhook: _Webhook | None = None
+    chunks: bool | None = None
 
 
 class _Organisation(_Table):
@@ -90,8 +92,12 @@ def read(file: Path, usual: Quotas) -> Policy:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         raise BadPolicy(f"{file}: {'.'.join(str(part) for part in first['loc'])}: {first['msg']}") from None
-    profiles = {DEFAULT: Profile()} | {name: Profile(each.max_bytes, tuple(each.types), _webhook(each.webhook)) for name, each in told.profiles.items()}
+    profiles = {DEFAULT: Profile()} | {name: _profile(each) for name, each in told.profiles.items()}
     return Policy(profiles, {name: _instead(each, usual) for name, each in told.organisations.items()})
+
+
+def _profile(told: _Profile) -> Profile:
+    return Profile(told.max_bytes, tuple(told.types), _webhook(told.webhook), told.chunks)
 
 
 def _webhook(told: _Webhook | None) -> Webhook | None:

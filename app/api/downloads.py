@@ -23,6 +23,7 @@ NAMES: Final = {
     "text": "Its text, UTF-8; a form feed between pages.",
     "markdown": "Its text as Markdown, where its structure is known.",
     "pages": "Its text by page, as JSON lines.",
+    "chunks": "Its text cut into chunks for retrieval, as JSON lines, where that is wanted.",
     "thumbnail": "A picture of it, as WebP.",
 }
 

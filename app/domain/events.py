@@ -96,6 +96,13 @@ class ResultText(Wire):
     markdown_url: str | None = Field(default=None, description="the same as Markdown, for documents whose structure is known")
 
 
+class ResultChunks(Wire):
+    """The text cut into pieces for retrieval, where that is wanted."""
+
+    count: int
+    url: str = Field(description="JSON lines: `chunk` (from 1), `text`, `start` and `end` in the text, `page`, `headings`, `tokens`")
+
+
 class ResultThumbnail(Wire):
     """A small picture of the document: its first page, or the image itself."""
 
@@ -131,6 +138,7 @@ class Outcome(Wire):
     outline: list[ResultHeading] | None = Field(default=None, description="the first 100 headings; all of them are in the result")
     details: dict[str, Any] | None = Field(default=None, description="what else the processor found")
     text: ResultText | None = None
+    chunks: ResultChunks | None = None
     thumbnail: ResultThumbnail | None = None
     processor: str | None = None
     warnings: list[dict[str, str]] = Field(default_factory=list)

@@ -28,6 +28,8 @@ class Profile:
     types: tuple[str, ...] = ()
     """Media types that are taken, `image/*` for a family."""
     webhook: Webhook | None = None
+    chunks: bool | None = None
+    """Whether the text is cut into chunks; None: as the deployment does."""
 
 
 def takes(types: tuple[str, ...], media_type: str) -> bool:

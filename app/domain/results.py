@@ -38,6 +38,12 @@ class Warned(Stored):
     message: str = ""
 
 
+class Chunks(Stored):
+    """Of the artifact `chunks`."""
+
+    count: int
+
+
 class Heading(Stored):
     """One line of a document's outline."""
 
@@ -92,6 +98,8 @@ class RunResult(Stored):
     details: dict[str, Any] = Field(default_factory=dict)
     """What else the processor found."""
     text: Text | None = None
+    chunks: Chunks | None = None
+    """None: nobody wanted them, or there is no text."""
     thumbnail: Size | None = None
     """Of the artifact `thumbnail`."""
     warnings: list[Warned] = Field(default_factory=list)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from app.domain.errors import FAILURES
-from app.domain.events import Outcome, ResultHeading, ResultText, ResultThumbnail, SourceFailed, SourceSucceeded
+from app.domain.events import Outcome, ResultChunks, ResultHeading, ResultText, ResultThumbnail, SourceFailed, SourceSucceeded
 from app.domain.ids import OwnerId
 from app.domain.links import Target, sign
 from app.domain.results import RunResult
@@ -64,6 +64,7 @@ class Announcer:
             outline=[ResultHeading(title=each.title, level=each.level, page=each.page) for each in result.outline[:outline_lines]] or None,
             details=result.details or None,
             text=self._text(owner, result),
+            chunks=result.chunks and ResultChunks(count=result.chunks.count, url=self.link(owner, result, "chunks")),
             thumbnail=thumbnail and ResultThumbnail(url=self.link(owner, result, "thumbnail"), width=thumbnail.width, height=thumbnail.height),
             processor=result.processor,
             warnings=[{"code": w.code, "message": w.message} for w in result.warnings],

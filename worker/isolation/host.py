@@ -6,7 +6,7 @@ answers over a pipe that came with the request.
 
     parent → host    a byte: `r` with the pipe, then a length and the request as JSON; `k`: kill what runs
     host → parent    lines of JSON: {"ready": …}, {"pid": …}, and when the child is gone {"status": …, "peak_bytes": …}
-    child → parent   lines of JSON: {"progress": …}, and last {"answer": …}, {"thumbnail": …} or {"failed": …}
+    child → parent   lines of JSON: {"progress": …}, and last {"answer": …}, {"thumbnail": …}, {"chunks": …} or {"failed": …}
 
 It ends when its parent does: the socket says so.
 """
@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any, Final, NoReturn
 
 from headrace_plugin import Failed, Limits
+from worker.chunks.cutting import CUT
 from worker.isolation import reading, sandbox, seccomp
 from worker.isolation.answer import ANSWER
 from worker.isolation.parser import Request
@@ -157,6 +158,8 @@ def _answer(processors: registry.Registry, processor: Processor | None, asked: d
         if asked["what"] == "extract":
             found = reading.extract(processor, request, _teller())
             return {"answer": found and ANSWER.dump_python(found, mode="json")}
+        if asked["what"] == "chunk":
+            return {"chunks": reading.chunk(request, CUT.validate_python(asked["cut"]), _teller())}
         drawn = reading.thumbnail(processors, request, _teller(), processor=asked["processor"])
     except Away as error:
         return {"failed": {"code": "processor_unavailable", "detail": str(error)}}

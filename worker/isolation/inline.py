@@ -7,6 +7,7 @@ from typing import Any
 
 from app.domain.errors import ProcessingFailed
 from headrace_plugin import Thumbnail
+from worker.chunks.cutting import Cut
 from worker.isolation import reading
 from worker.isolation.answer import Answer
 from worker.isolation.parser import Alive, Progress, Request
@@ -38,6 +39,15 @@ class Inline:
     def thumbnail(self, request: Request, alive: Alive, *, processor: str) -> Thumbnail | None:
         try:
             return reading.thumbnail(self._registry, request, _teller(alive), processor=processor)
+        except _Stopped as stopped:
+            raise stopped.reason from None
+        except Exception as error:
+            failed = reading.failure(error)
+            raise ProcessingFailed(failed.code, failed.detail) from error
+
+    def chunk(self, request: Request, alive: Alive, cut: Cut) -> int:
+        try:
+            return reading.chunk(request, cut, _teller(alive))
         except _Stopped as stopped:
             raise stopped.reason from None
         except Exception as error:

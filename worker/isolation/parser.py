@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from headrace_plugin import Limits, Thumbnail
+from worker.chunks.cutting import Cut
 from worker.isolation.answer import Answer
 
 
@@ -42,7 +43,7 @@ class Request:
 class Parser(Protocol):
     """Reads one file at a time for each thread that asks.
 
-    Both calls raise ProcessingFailed for what is wrong with the file, or what it did to its process: `malformed`, `encrypted`, `bomb`,
+    Its readings raise ProcessingFailed for what is wrong with the file, or what it did to its process: `malformed`, `encrypted`, `bomb`,
     `timeout`, `resource_limit`, `crash`; and Unavailable when nothing can be read here at all.
     """
 
@@ -50,6 +51,9 @@ class Parser(Protocol):
 
     def thumbnail(self, request: Request, alive: Alive, *, processor: str) -> Thumbnail | None:
         """By the processor that read the file; None when it draws nothing, or nothing of this one."""
+
+    def chunk(self, request: Request, alive: Alive, cut: Cut) -> int:
+        """`chunks.jsonl` beside the text that `extract` left in the folder, and how many chunks there are."""
 
     def warm(self) -> None:
         """Begin with what the first reading would wait for; returns at once."""

@@ -17,12 +17,13 @@ import weakref
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from app.domain.errors import FAILURES, ProcessingFailed, Unavailable
-from headrace_plugin import THUMBNAIL, Thumbnail
+from headrace_plugin import CHUNKS, THUMBNAIL, Thumbnail
+from worker.chunks.cutting import Cut
 from worker.isolation import sandbox
 from worker.isolation.answer import Answer
 from worker.isolation.ending import Ending
@@ -45,6 +46,7 @@ _TURNS: Final = 100
 """More processors than that for one media type nobody has; but a child may lie."""
 _ANSWER: Final = TypeAdapter(Answer | None)
 _THUMBNAIL: Final = TypeAdapter(Thumbnail | None)
+_NUMBER: Final = TypeAdapter(Annotated[int, Field(ge=0, strict=True)])
 
 
 class ParserHost:
@@ -83,6 +85,15 @@ class ParserHost:
         if drawn is not None:
             _expect_plain(request.folder / THUMBNAIL)
         return drawn
+
+    def chunk(self, request: Request, alive: Alive, cut: Cut) -> int:
+        said = self._ask(request, alive, {"what": "chunk", "cut": asdict(cut)})
+        try:
+            number: int = _NUMBER.validate_python(said["chunks"])
+        except (KeyError, ValidationError) as error:
+            raise ProcessingFailed("crash", f"no answer: {type(error).__name__}") from error
+        _expect_plain(request.folder / CHUNKS)
+        return number
 
     def close(self) -> None:
         while self._idle:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from headrace_plugin import Failed, Reading, Thumbnail, Unsupported
+from worker.chunks import cutting
 from worker.isolation.answer import Answer, answer
 from worker.isolation.parser import Request
 from worker.processors.base import Processor
@@ -37,6 +38,10 @@ def thumbnail(registry: Registry, request: Request, tell: Tell, *, processor: st
         found = next((each for each in registry.reading(request.media_type) if each.name == processor), None)
         draw: Callable[[Reading], Thumbnail | None] | None = getattr(found, "thumbnail", None)
         return draw(reading) if draw is not None else None
+
+
+def chunk(request: Request, cut: cutting.Cut, tell: Tell) -> int:
+    return cutting.write(request.folder, cut, tell)
 
 
 def failure(error: BaseException) -> Failed:

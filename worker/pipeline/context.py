@@ -42,6 +42,8 @@ class Findings:
     answer: Answer = field(default_factory=Answer)
     """What was read out of it."""
     thumbnail: Thumbnail | None = None
+    chunks: int | None = None
+    """How many the text was cut into; None: it was not."""
     artifacts: dict[str, Artifact] = field(default_factory=dict)
     warnings: list[Warned] = field(default_factory=list)
 

@@ -3,7 +3,7 @@
     inbox record      nothing there: it was announced and is over
     ended already?    then only the announcement is missing
     claim             a lease, a fence, an attempt; busy or over: leave it
-    stages            fetch → guard → sniff → scan → checksum → extract → thumbnail → store; each tells the channel
+    stages            fetch → guard → sniff → scan → checksum → extract → thumbnail → chunk → store; each tells the channel
     COMMIT            result.json, create-only: the first one wins, for ever
     deliver           to whoever must have heard of it before the client
     FINISH            the terminal event, from the committed result
@@ -27,7 +27,7 @@ from app.domain.errors import ProcessingFailed, Unavailable
 from app.domain.ids import Fence, OwnerId, SourceId, new_fence
 from app.domain.layout import dead_key, object_key
 from app.domain.lease import is_provably_dead, this_worker
-from app.domain.results import Heading, Moment, RunResult, Size, acceptance, carried, failed
+from app.domain.results import Chunks, Heading, Moment, RunResult, Size, acceptance, carried, failed
 from app.domain.source import InboxRecord, State
 from app.domain.stages import Stage
 from app.ports import Claim, Fetcher, Ledger, ObjectStore, Scanner
@@ -47,6 +47,7 @@ from worker.pipeline.context import StageContext
 from worker.pipeline.lease import Heartbeat, LeaseLost
 from worker.pipeline.patience import Patience, PatientStore
 from worker.pipeline.stages.checksum import Checksum
+from worker.pipeline.stages.chunk import Chunk
 from worker.pipeline.stages.extract import Extract
 from worker.pipeline.stages.fetch import Fetch
 from worker.pipeline.stages.guard import Guard
@@ -69,6 +70,12 @@ def scanned(scanner: Scanner) -> tuple[Step, ...]:
     return (*STAGES[:after], Scan(scanner), *STAGES[after:])
 
 
+def chunked(steps: tuple[Step, ...], chunk: Chunk) -> tuple[Step, ...]:
+    """The stages where somebody wants chunks."""
+    before = steps.index(store)
+    return (*steps[:before], chunk, *steps[before:])
+
+
 _LOOK_SECONDS = 5.0
 """Before the claim nobody holds the run, and the reconciler brings it back; this is for what is away for a moment."""
 
@@ -78,7 +85,7 @@ _GIVE_BACK_SECONDS = 20.0
 _ENDING_PAUSE_SECONDS = 1.0
 """Sooner than the reconciler finds the result: whoever says the end first cuts off what this attempt still has to tell."""
 
-_PARSING = frozenset({Stage.EXTRACT, Stage.THUMBNAIL})
+_PARSING = frozenset({Stage.EXTRACT, Stage.THUMBNAIL, Stage.CHUNK})
 """Where time that is over says something about the document."""
 
 Trying = Callable[..., Any]
@@ -300,6 +307,7 @@ def _success(context: StageContext) -> RunResult:
         outline=[Heading(title=each.title, level=each.level, page=each.page) for each in extracted.outline],
         details=dict(extracted.details),
         text=answer.text if "text" in found.artifacts else None,
+        chunks=Chunks(count=found.chunks) if "chunks" in found.artifacts and found.chunks is not None else None,
         thumbnail=Size(width=found.thumbnail.width, height=found.thumbnail.height) if "thumbnail" in found.artifacts and found.thumbnail else None,
         warnings=[*found.warnings, *answer.warnings],
         processor=answer.processor,

@@ -71,6 +71,14 @@ def test_pages_beyond_the_limit_are_left_out(reading):
     assert (made(at, TEXT), at.truncated) == ("one", True)
 
 
+def test_only_page_breaks_are_form_feeds(reading):
+    at = reading()
+    at.write_page("one\fstill one")
+    at.write_page("two")
+    assert made(at, TEXT) == "one\nstill one\ftwo"
+    assert [page["text"] for page in pages(at)] == ["one\nstill one", "two"]
+
+
 def test_markdown_is_a_file_of_its_own(reading):
     at = reading()
     at.write_markdown("# One\n")

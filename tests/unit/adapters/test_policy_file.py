@@ -27,6 +27,7 @@ def test_profiles_and_quotas_are_read(tmp_path):
 
         [profiles.default]
         max-bytes = 1000
+        chunks = true
 
         [organisations."Acme Ltd."]
         uploads-per-minute = 6000
@@ -34,7 +35,7 @@ def test_profiles_and_quotas_are_read(tmp_path):
         bytes-per-day = 0
         """,
     )
-    assert found.profiles == {"default": Profile(1000), "scans": Profile(50_000_000, ("application/pdf", "image/*"))}
+    assert found.profiles == {"default": Profile(1000, chunks=True), "scans": Profile(50_000_000, ("application/pdf", "image/*"))}
     assert found.quotas == {"Acme Ltd.": Quotas(uploads_per_minute=6000, registrations_per_minute=None, bytes_per_day=None, open_sources=50)}
 
 
@@ -44,6 +45,7 @@ def test_profiles_and_quotas_are_read(tmp_path):
         ("[profiles.a]\nmax = 1", "profiles.a.max"),
         ("[profiles.a]\nmax-bytes = 0", "profiles.a.max-bytes"),
         ("[profiles.a]\nmax-bytes = '1'", "profiles.a.max-bytes"),
+        ("[profiles.a]\nchunks = 1", "profiles.a.chunks"),
         ("[profiles.a]\ntypes = ['pdf']", "profiles.a.types.0"),
         ("[profiles.'a b']\n", "profiles.a b"),
         ("[organisations.a]\nuploads-per-minute = -1", "organisations.a.uploads-per-minute"),

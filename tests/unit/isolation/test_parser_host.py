@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import json
 import os
 import platform
 import signal
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -17,9 +19,10 @@ import pytest
 
 from app.domain import media
 from app.domain.errors import ProcessingFailed, Unavailable
-from headrace_plugin import Heading, Limits, Thumbnail
+from headrace_plugin import CHUNKS, TEXT, Heading, Limits, Thumbnail
 from tests import documents
 from tests.unit.isolation import plugin
+from worker.chunks.cutting import Cut
 from worker.isolation import parser_host
 from worker.isolation.parser import Request
 from worker.isolation.parser_host import ParserHost
@@ -111,6 +114,31 @@ def test_all_that_a_processor_finds_comes_across(ask, host):
     assert (request.folder / "text.txt").read_text() == "one\ftwo words"
     assert (request.folder / "pages.jsonl").read_text() == '{"page": 1, "text": "one", "label": "first"}\n{"page": 2, "text": "two words"}\n'
     assert (answer.text.characters, answer.text.words) == (13, 3)
+
+
+def a_text(ask, text="One sentence. Another one. "):
+    request = ask.request(media.PLAIN)
+    (request.folder / TEXT).write_text(text)
+    return request, Cut(30, len(text), (TEXT,))
+
+
+def test_a_text_is_cut_into_chunks(ask, host):
+    request, cut = a_text(ask, "One sentence. Another one. " * 1000)
+    told = []
+    assert host.chunk(request, told.append, cut) == 1000
+    lines = (request.folder / CHUNKS).read_text().splitlines()
+    assert len(lines) == 1000
+    assert json.loads(lines[0])["text"] == "One sentence. Another one."
+    assert [each.total for each in told if each] == [27_000] * len([each for each in told if each])
+
+
+@pytest.mark.parametrize(("limits", "code"), [({"file_bytes": 1 << 16}, "resource_limit"), ({"wall_seconds": 0.0}, "timeout")])
+def test_cutting_has_the_limits_of_a_reading(ask, host, limits, code):
+    request, cut = a_text(ask, "One sentence. Another one. " * 10_000)
+    with pytest.raises(ProcessingFailed) as failure:
+        host.chunk(replace(request, limits=Limits(**limits)), lambda _: None, cut)
+    assert failure.value.code == code
+    assert host.chunk(*a_text(ask)[:1], lambda _: None, Cut(30, 27, (TEXT,))) == 1
 
 
 @pytest.mark.parametrize(

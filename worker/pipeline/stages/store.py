@@ -10,7 +10,7 @@ from app.domain.policy import PART_BYTES
 from app.domain.results import Artifact
 from app.domain.stages import Stage
 from app.ports import ObjectStore
-from headrace_plugin import MARKDOWN, PAGES, TEXT, THUMBNAIL
+from headrace_plugin import CHUNKS, MARKDOWN, PAGES, TEXT, THUMBNAIL
 from worker.pipeline.context import StageContext
 
 # File -> artifact, media type, what is put behind the name of the source.
@@ -18,8 +18,10 @@ _MADE: Final = {
     TEXT: ("text", "text/plain; charset=utf-8", ".txt"),
     PAGES: ("pages", "application/jsonl; charset=utf-8", ".pages.jsonl"),
     MARKDOWN: ("markdown", "text/markdown; charset=utf-8", ".md"),
+    CHUNKS: ("chunks", "application/jsonl; charset=utf-8", ".chunks.jsonl"),
     THUMBNAIL: ("thumbnail", "image/webp", ".webp"),
 }
+_READ: Final = (TEXT, PAGES, MARKDOWN)
 
 
 class Store:
@@ -28,7 +30,9 @@ class Store:
     def run(self, context: StageContext) -> None:
         context.milestone("Uploading to S3...", Stage.STORE)
         found, record = context.found, context.record
-        files = [*(name for name in found.answer.files if name in _MADE and name != THUMBNAIL), *([THUMBNAIL] if found.thumbnail else [])]
+        files = [name for name in found.answer.files if name in _READ]
+        files += [CHUNKS] if found.chunks is not None else []
+        files += [THUMBNAIL] if found.thumbnail else []
         for number, file in enumerate(files, 1):
             name, media_type, suffix = _MADE[file]
             path = context.made / file

@@ -4,12 +4,13 @@ A processor reads one file of a media type that it names. It gets a Reading, wri
 found, as Extracted. It knows no store, no Redis and no settings, and it runs in a process of its own that lives for this one file.
 """
 
+from headrace_plugin.chunk import CHUNKS, Chunk
 from headrace_plugin.errors import FAILURES, Failed, Unsupported
 from headrace_plugin.extracted import SCHEMA, Extracted, Heading, Thumbnail
 from headrace_plugin.processor import ENTRY_POINTS, Processor, Thumbnailer
 from headrace_plugin.reading import MARKDOWN, PAGES, TEXT, THUMBNAIL, Limits, Reading
 
 __all__ = [
-    "ENTRY_POINTS", "FAILURES", "MARKDOWN", "PAGES", "SCHEMA", "TEXT", "THUMBNAIL", "Extracted", "Failed", "Heading", "Limits", "Processor", "Reading",
-    "Thumbnail", "Thumbnailer", "Unsupported",
+    "CHUNKS", "ENTRY_POINTS", "FAILURES", "MARKDOWN", "PAGES", "SCHEMA", "TEXT", "THUMBNAIL", "Chunk", "Extracted", "Failed", "Heading", "Limits",
+    "Processor", "Reading", "Thumbnail", "Thumbnailer", "Unsupported",
 ]  # fmt: skip

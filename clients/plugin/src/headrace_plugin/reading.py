@@ -88,8 +88,10 @@ class Reading:
     def write_page(self, text: str, *, label: str | None = None) -> bool:
         """Add a page (slide, sheet, chapter) to the text, parted by a form feed, and to the pages, with its number from 1.
 
-        `label` is the name that a sheet or slide has; it goes to the pages only. Pages without text count too. False: as `write_text`.
+        `label` is the name that a sheet or slide has; it goes to the pages only. Pages without text count too. A form feed of the page's own
+        becomes a line break: in the text they count the pages. False: as `write_text`.
         """
+        text = text.replace(PAGE_BREAK, "\n")
         if self._pages >= self.limits.pages:
             return self._cut()
         before = self._written[TEXT]
