@@ -21,12 +21,15 @@ from app.protocol.deployment import claim_store
 from app.protocol.outbox import Targets
 from app.settings import Settings, SettingsError, load
 from headrace_plugin import Limits
+from worker.chunks import embedders
 from worker.courier import BeforeClient, Courier
 from worker.guards.limits import Unpacked
+from worker.isolation.embedder_host import EmbedderHost
 from worker.isolation.parser_host import ParserHost
 from worker.pipeline import scratch
 from worker.pipeline.run import STAGES, Parts, chunked, scanned
 from worker.pipeline.stages.chunk import Chunk
+from worker.pipeline.stages.embed import Embed
 from worker.pipeline.step import Step
 from worker.processors import named
 
@@ -76,9 +79,31 @@ def _stages(settings: Settings) -> tuple[Step, ...]:
     """Raises SettingsError."""
     steps = STAGES if settings.clamd_url is None else scanned(_clamd(settings.clamd_url, settings.clamd_timeout_seconds))
     of_profiles = {name: each.chunks for name, each in wiring.policy(settings).profiles.items() if each.chunks is not None}
-    if not settings.chunks and not any(of_profiles.values()):
+    embedder = _embedder(settings)
+    if not (settings.chunks or any(of_profiles.values()) or embedder):
         return steps
-    return chunked(steps, Chunk(settings.chunk_characters, by_default=settings.chunks, of_profiles=of_profiles))
+    chunk = Chunk(settings.chunk_characters, by_default=settings.chunks, of_profiles=of_profiles, on_request=embedder is not None)
+    return chunked(steps, chunk, Embed(embedder, _embedding_limits(settings))) if embedder else chunked(steps, chunk)
+
+
+def _embedder(settings: Settings) -> EmbedderHost | None:
+    """Looked for here, so that a worker without it does not start; imported in its host only."""
+    if settings.embedder is None:
+        return None
+    try:
+        embedders.find(settings.embedder)
+    except ValueError as error:
+        raise SettingsError(f"HEADRACE_EMBEDDER: {error}") from error
+    return EmbedderHost(settings.embedder)
+
+
+def _embedding_limits(settings: Settings) -> Limits:
+    return Limits(
+        memory_bytes=settings.embedding_memory_bytes,
+        cpu_seconds=settings.embedding_wall_seconds,
+        wall_seconds=settings.embedding_wall_seconds,
+        file_bytes=settings.reading_file_bytes,
+    )
 
 
 def _clamd(url: str, timeout_seconds: float) -> Clamd:

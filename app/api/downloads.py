@@ -24,6 +24,7 @@ NAMES: Final = {
     "markdown": "Its text as Markdown, where its structure is known.",
     "pages": "Its text by page, as JSON lines.",
     "chunks": "Its text cut into chunks for retrieval, as JSON lines, where that is wanted.",
+    "embeddings": "A vector for each chunk, as JSON lines, where there is an embedder.",
     "thumbnail": "A picture of it, as WebP.",
 }
 

@@ -101,6 +101,10 @@ class ResultChunks(Wire):
 
     count: int
     url: str = Field(description="JSON lines: `chunk` (from 1), `text`, `start` and `end` in the text, `page`, `headings`, `tokens`")
+    embedder: str | None = Field(default=None, description="what made the vectors; absent when nothing did")
+    embedder_version: str | None = Field(default=None, description="vectors of two versions are not to be compared")
+    dimensions: int | None = Field(default=None, description="how many numbers a vector has")
+    embeddings_url: str | None = Field(default=None, description="JSON lines: `chunk`, `vector`")
 
 
 class ResultThumbnail(Wire):

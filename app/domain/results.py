@@ -39,9 +39,13 @@ class Warned(Stored):
 
 
 class Chunks(Stored):
-    """Of the artifact `chunks`."""
+    """Of the artifact `chunks`, and of `embeddings` where there is an embedder."""
 
     count: int
+    embedder: str | None = None
+    embedder_version: str | None = None
+    dimensions: int | None = None
+    """How many numbers a vector has."""
 
 
 class Heading(Stored):

@@ -14,14 +14,15 @@ class Stage(StrEnum):
     EXTRACT = "extract"
     THUMBNAIL = "thumbnail"
     CHUNK = "chunk"
+    EMBED = "embed"
     STORE = "store"
 
 
 # Percent of the whole run that is done when the stage begins. Measured shares would differ by document; what clients
 # need is a bar that moves and never goes back.
 BEGINS_AT: dict[Stage, int] = {
-    Stage.FETCH: 0, Stage.GUARD: 36, Stage.SNIFF: 38, Stage.SCAN: 40, Stage.CHECKSUM: 45, Stage.EXTRACT: 55, Stage.THUMBNAIL: 86, Stage.CHUNK: 88,
-    Stage.STORE: 90,
+    Stage.FETCH: 0, Stage.GUARD: 36, Stage.SNIFF: 38, Stage.SCAN: 40, Stage.CHECKSUM: 45, Stage.EXTRACT: 55, Stage.THUMBNAIL: 80, Stage.CHUNK: 81,
+    Stage.EMBED: 82, Stage.STORE: 90,
 }  # fmt: skip
 _ENDS_AT = dict(zip(BEGINS_AT, [*list(BEGINS_AT.values())[1:], 100], strict=True))
 

@@ -64,7 +64,7 @@ class Announcer:
             outline=[ResultHeading(title=each.title, level=each.level, page=each.page) for each in result.outline[:outline_lines]] or None,
             details=result.details or None,
             text=self._text(owner, result),
-            chunks=result.chunks and ResultChunks(count=result.chunks.count, url=self.link(owner, result, "chunks")),
+            chunks=self._chunks(owner, result),
             thumbnail=thumbnail and ResultThumbnail(url=self.link(owner, result, "thumbnail"), width=thumbnail.width, height=thumbnail.height),
             processor=result.processor,
             warnings=[{"code": w.code, "message": w.message} for w in result.warnings],
@@ -78,6 +78,15 @@ class Announcer:
         links = {f"{name}_url": self.link(owner, result, name) for name in ("pages", "markdown") if name in result.artifacts}
         return ResultText(
             characters=text.characters, words=text.words, truncated=text.truncated, preview=text.preview, url=self.link(owner, result, "text"), **links
+        )  # fmt: skip
+
+    def _chunks(self, owner: OwnerId, result: RunResult) -> ResultChunks | None:
+        chunks = result.chunks
+        if chunks is None:
+            return None
+        return ResultChunks(
+            count=chunks.count, url=self.link(owner, result, "chunks"), embedder=chunks.embedder, embedder_version=chunks.embedder_version,
+            dimensions=chunks.dimensions, embeddings_url=self.link(owner, result, "embeddings") if "embeddings" in result.artifacts else None,
         )  # fmt: skip
 
     @staticmethod

@@ -2,9 +2,7 @@
 
 import base64
 import json
-import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -12,10 +10,9 @@ from app.domain import media
 from app.domain.errors import ProcessingFailed, Unavailable
 from headrace_plugin import Limits
 from tests.plugins.endpoint import Endpoint
+from tests.plugins.installed import PLUGINS, install
 from worker.isolation.parser import Request
 from worker.isolation.parser_host import ParserHost
-
-PLUGINS = Path(__file__).parents[1] / "plugins"
 
 
 class Worker:
@@ -47,14 +44,7 @@ class Worker:
 
 @pytest.fixture(scope="module")
 def shout(tmp_path_factory):
-    """tests/plugins/shout, built and installed by pip into a folder, without any network."""
-    target = tmp_path_factory.mktemp("site")
-    subprocess.run(
-        [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-index", "--no-build-isolation", "--no-deps",
-         "--target", str(target), str(PLUGINS / "shout")],
-        check=True, timeout=100,
-    )  # fmt: skip
-    return target
+    return install("shout", tmp_path_factory.mktemp("site"))
 
 
 def test_a_plugin_that_pip_installed_reads_what_it_takes_and_leaves_the_rest(shout, tmp_path, monkeypatch):

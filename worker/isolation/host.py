@@ -1,12 +1,13 @@
 """The parser host: `python -m worker.isolation.host [file of named processors]`, one beside each process that reads.
 
-Started by worker/isolation/parser_host.py. It imports all processors and calls none (what works before a fork may hang after it), has one
-thread and no connection to anything but its parent, over the socket that is its standard input. For each reading it forks; the child
-answers over a pipe that came with the request.
+With `--embedder NAME` it is the host of that embedder, and reads nothing. Started by worker/isolation/hosts.py. It imports all processors, or
+the embedder, and calls none (what works before a fork may hang after it), has one thread and no connection to anything but its parent,
+over the socket that is its standard input. For each reading it forks; the child answers over a pipe that came with the request.
 
     parent → host    a byte: `r` with the pipe, then a length and the request as JSON; `k`: kill what runs
     host → parent    lines of JSON: {"ready": …}, {"pid": …}, and when the child is gone {"status": …, "peak_bytes": …}
-    child → parent   lines of JSON: {"progress": …}, and last {"answer": …}, {"thumbnail": …}, {"chunks": …} or {"failed": …}
+    child → parent   lines of JSON: {"progress": …}, and last {"answer": …}, {"thumbnail": …}, {"chunks": …}, {"embedded": …}
+                     or {"failed": …}
 
 It ends when its parent does: the socket says so.
 """
@@ -24,10 +25,12 @@ import socket
 import sys
 import time
 from contextlib import suppress
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
-from headrace_plugin import Failed, Limits
+from headrace_plugin import Embedder, Failed, Limits
+from worker.chunks import embedders, embedding
 from worker.chunks.cutting import CUT
 from worker.isolation import reading, sandbox, seccomp
 from worker.isolation.answer import ANSWER
@@ -45,10 +48,18 @@ _KIBIBYTES: Final = 1024 if sys.platform == "linux" else 1
 """What ru_maxrss counts in."""
 
 
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What the host has imported, for its children."""
+
+    processors: registry.Registry = field(default_factory=lambda: registry.Registry(()))
+    embedder: Embedder | None = None
+
+
 class Host:
-    def __init__(self, control: socket.socket, processors: registry.Registry) -> None:
+    def __init__(self, control: socket.socket, has: Loaded) -> None:
         self._control = control
-        self._processors = processors
+        self._has = has
         # A child's end becomes readable here.
         self._ended, ended = os.pipe()
         os.set_blocking(self._ended, False)
@@ -58,7 +69,7 @@ class Host:
 
     def serve(self) -> None:
         """Until the parent is gone."""
-        self._tell({"ready": True, "processors": [each.name for each in self._processors.processors]})
+        self._tell({"ready": True, "processors": [each.name for each in self._has.processors.processors]})
         while True:
             byte, pipes, _, _ = socket.recv_fds(self._control, 1, 1)
             if not byte:
@@ -82,7 +93,7 @@ class Host:
         """One reading. False when the parent is gone."""
         pid = os.fork()
         if pid == 0:
-            _child(self._processors, asked, pipe)
+            _child(self._has, asked, pipe)
         os.close(pipe)
         self._tell({"pid": pid})
         stays = self._wait(pid)
@@ -131,7 +142,7 @@ def _kill(pid: int) -> None:
         os.kill(pid, signal.SIGKILL)
 
 
-def _child(processors: registry.Registry, asked: dict[str, Any], pipe: int) -> NoReturn:
+def _child(has: Loaded, asked: dict[str, Any], pipe: int) -> NoReturn:
     """All of the child's life."""
     try:
         os.setsid()
@@ -144,23 +155,18 @@ def _child(processors: registry.Registry, asked: dict[str, Any], pipe: int) -> N
         os.dup2(out, _OUT, inheritable=False)
         os.closerange(_OUT + 1, 256)
         request = Request(**asked["request"] | {name: Path(asked["request"][name]) for name in ("path", "folder")} | {"limits": Limits(**asked["limits"])})
-        processor = reading.processor(processors, request, asked["turn"]) if asked["what"] == "extract" else None
+        processor = reading.processor(has.processors, request, asked["turn"]) if asked["what"] == "extract" else None
         sandbox.confine(request.limits, request.folder, network=getattr(processor, "needs_network", False))
         gc.enable()
-        _write(_answer(processors, processor, asked, request))
+        _write(_answer(has, processor, asked, request))
     except BaseException:  # noqa: BLE001 - nothing of it may reach the host's own loop
         os._exit(1)
     os._exit(0)
 
 
-def _answer(processors: registry.Registry, processor: Processor | None, asked: dict[str, Any], request: Request) -> dict[str, Any]:
+def _answer(has: Loaded, processor: Processor | None, asked: dict[str, Any], request: Request) -> dict[str, Any]:
     try:
-        if asked["what"] == "extract":
-            found = reading.extract(processor, request, _teller())
-            return {"answer": found and ANSWER.dump_python(found, mode="json")}
-        if asked["what"] == "chunk":
-            return {"chunks": reading.chunk(request, CUT.validate_python(asked["cut"]), _teller())}
-        drawn = reading.thumbnail(processors, request, _teller(), processor=asked["processor"])
+        return _done(has, processor, asked, request)
     except Away as error:
         return {"failed": {"code": "processor_unavailable", "detail": str(error)}}
     except OSError as error:
@@ -169,9 +175,24 @@ def _answer(processors: registry.Registry, processor: Processor | None, asked: d
         failed = Failed("resource_limit", str(error)) if error.errno in {errno.EFBIG, errno.ENOMEM, errno.EMFILE} else reading.failure(error)
     except BaseException as error:  # noqa: BLE001 - whatever a processor does, SystemExit too
         failed = reading.failure(error)
-    else:
-        return {"thumbnail": drawn and {"width": drawn.width, "height": drawn.height}}
     return {"failed": {"code": failed.code, "detail": failed.detail[:1000]}}
+
+
+def _done(has: Loaded, processor: Processor | None, asked: dict[str, Any], request: Request) -> dict[str, Any]:
+    tell = _teller()
+    match asked["what"]:
+        case "extract":
+            found = reading.extract(processor, request, tell)
+            return {"answer": found and ANSWER.dump_python(found, mode="json")}
+        case "thumbnail":
+            drawn = reading.thumbnail(has.processors, request, tell, processor=asked["processor"])
+            return {"thumbnail": drawn and {"width": drawn.width, "height": drawn.height}}
+        case "chunk":
+            return {"chunks": reading.chunk(request, CUT.validate_python(asked["cut"]), tell)}
+        case "embed" if has.embedder is not None:
+            return {"embedded": asdict(embedding.write(has.embedder, request.folder, asked["count"], tell))}
+        case what:
+            raise ValueError(what)
 
 
 def _teller() -> reading.Tell:
@@ -198,14 +219,18 @@ def main() -> None:
         signal.signal(number, signal.SIG_IGN)  # they reach whole groups; what runs is stopped by the parent
     stdlib_logging.basicConfig(level="WARNING", format="parser host: %(message)s")
     control = socket.socket(fileno=os.dup(0))
-    processors = registry.load(named.read(Path(sys.argv[1])) if len(sys.argv) > 1 else ())
+    arguments = sys.argv[1:]
+    if arguments[:1] == ["--embedder"]:
+        has = Loaded(embedder=embedders.load(arguments[1]))
+    else:
+        has = Loaded(registry.load(named.read(Path(arguments[0])) if arguments else ()))
     if not seccomp.works():
         log.warning("this system does not keep readings from the network")
     gc.collect()
     gc.freeze()  # what the children share stays shared
     gc.disable()
     with suppress(EOFError, ConnectionError):  # the parent is gone; a reset says that it left something unread
-        Host(control, processors).serve()
+        Host(control, has).serve()
 
 
 if __name__ == "__main__":

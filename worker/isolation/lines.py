@@ -14,7 +14,7 @@ from worker.isolation.parser import Progress
 
 _BYTES: Final = 4 * 1024**2
 """More is no answer: the outline of a very large book has a tenth."""
-_LAST: Final = ("answer", "thumbnail", "chunks", "failed")
+_LAST: Final = ("answer", "thumbnail", "chunks", "embedded", "failed")
 _PROGRESS: Final = TypeAdapter(Progress)
 
 

@@ -1,47 +1,21 @@
-"""The parser host as the pipeline sees it: starts it, asks it, watches over what it forks."""
+"""The parser host as the pipeline sees it: who asks it, and what is believed of its answers."""
 
 from __future__ import annotations
 
 import itertools
-import json
-import logging
-import os
-import signal
-import socket
-import stat
-import subprocess
-import sys
-import threading
-import time
-import weakref
-from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from app.domain.errors import FAILURES, ProcessingFailed, Unavailable
+from app.domain.errors import ProcessingFailed
 from headrace_plugin import CHUNKS, THUMBNAIL, Thumbnail
 from worker.chunks.cutting import Cut
-from worker.isolation import sandbox
 from worker.isolation.answer import Answer
-from worker.isolation.ending import Ending
-from worker.isolation.lines import Lines, wait_for
+from worker.isolation.hosts import Hosts, expect_plain
 from worker.isolation.parser import Alive, Request
 
-log = logging.getLogger(__name__)
-
-_ROOT: Final = Path(__file__).resolve().parents[2]
-_LOOK_SECONDS: Final = 0.2
-"""How often `alive` is asked while nothing is told."""
-_START_SECONDS: Final = 60
-_LAST_SECONDS: Final = 2
-"""How long a child may take to end after its last word."""
-_KILL_SECONDS: Final = 10
-_MALLOC: Final = {"MALLOC_MMAP_THRESHOLD_": str(4 << 20), "MALLOC_TRIM_THRESHOLD_": str(64 << 20)}
-"""A reading keeps what it frees, for what it needs next: it ends soon. By itself glibc gives back 128 KiB and more at each page of a PDF, and the
-kernel fills them with zeros again, which took a third of the time of a reading."""
 _TURNS: Final = 100
 """More processors than that for one media type nobody has; but a child may lie."""
 _ANSWER: Final = TypeAdapter(Answer | None)
@@ -49,22 +23,17 @@ _THUMBNAIL: Final = TypeAdapter(Thumbnail | None)
 _NUMBER: Final = TypeAdapter(Annotated[int, Field(ge=0, strict=True)])
 
 
-class ParserHost:
-    """A Parser. One host for each thread that reads at the same time; started at the first reading, or by `warm`."""
+class ParserHost(Hosts):
+    """A Parser."""
 
     def __init__(self, named: Path | None = None) -> None:
         """`named`: the file of commands and endpoints (worker/processors/named.py)."""
-        self._arguments = [str(named.resolve())] if named else []
-        self._idle: list[_Host] = []
-        self._lock = threading.Lock()
-
-    def warm(self) -> None:
-        self._give(_Host(self._arguments))
+        super().__init__(*([str(named.resolve())] if named else []))
 
     def extract(self, request: Request, alive: Alive) -> Answer:
         answer: Answer | None = None
         for turn in itertools.count():
-            said = self._ask(request, alive, {"what": "extract", "turn": turn})
+            said = self.ask(request, alive, {"what": "extract", "turn": turn})
             try:
                 answer = _ANSWER.validate_python(said["answer"])
             except (KeyError, ValidationError) as error:
@@ -73,192 +42,24 @@ class ParserHost:
                 break
         answer = answer or Answer()
         for name in answer.files:
-            _expect_plain(request.folder / name)
+            expect_plain(request.folder / name)
         return answer
 
     def thumbnail(self, request: Request, alive: Alive, *, processor: str) -> Thumbnail | None:
-        said = self._ask(request, alive, {"what": "thumbnail", "processor": processor})
+        said = self.ask(request, alive, {"what": "thumbnail", "processor": processor})
         try:
             drawn: Thumbnail | None = _THUMBNAIL.validate_python(said["thumbnail"])
         except (KeyError, ValidationError) as error:
             raise ProcessingFailed("crash", f"no answer: {type(error).__name__}") from error
         if drawn is not None:
-            _expect_plain(request.folder / THUMBNAIL)
+            expect_plain(request.folder / THUMBNAIL)
         return drawn
 
     def chunk(self, request: Request, alive: Alive, cut: Cut) -> int:
-        said = self._ask(request, alive, {"what": "chunk", "cut": asdict(cut)})
+        said = self.ask(request, alive, {"what": "chunk", "cut": asdict(cut)})
         try:
             number: int = _NUMBER.validate_python(said["chunks"])
         except (KeyError, ValidationError) as error:
             raise ProcessingFailed("crash", f"no answer: {type(error).__name__}") from error
-        _expect_plain(request.folder / CHUNKS)
+        expect_plain(request.folder / CHUNKS)
         return number
-
-    def close(self) -> None:
-        while self._idle:
-            self._idle.pop().close()
-
-    def _ask(self, request: Request, alive: Alive, what: dict[str, Any]) -> dict[str, Any]:
-        host = self._take()
-        try:
-            said, ending = host.read(request, alive, what)
-        except BaseException:
-            if host.is_well:
-                self._give(host)
-            else:
-                host.close()
-            raise
-        self._give(host)
-        if (failed := said.get("failed")) is not None:
-            raise _said(failed)
-        if not said:
-            raise ProcessingFailed(*ending.verdict(request.limits))
-        return said
-
-    def _take(self) -> _Host:
-        with self._lock:
-            if self._idle:
-                return self._idle.pop()
-        return _Host(self._arguments)
-
-    def _give(self, host: _Host) -> None:
-        with self._lock:
-            self._idle.append(host)
-
-
-def _said(failed: Any) -> Exception:
-    """What the child says of itself, as far as it can be believed."""
-    code, detail = (str(failed.get("code")), str(failed.get("detail", ""))) if isinstance(failed, dict) else ("crash", "")
-    if code == "scratch_full":
-        return Unavailable("scratch_full", "no space left for what is read out of the document")
-    if code == "processor_unavailable":
-        return Unavailable("processor_unavailable", detail)
-    return ProcessingFailed(code if code in FAILURES else "crash", detail)
-
-
-def _expect_plain(path: Path) -> None:
-    """A child that was taken over may leave links to files that are not its own."""
-    try:
-        found = path.lstat()
-    except OSError as error:
-        raise ProcessingFailed("crash", f"{path.name} is not there") from error
-    if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:
-        raise ProcessingFailed("crash", f"{path.name} is no plain file")
-
-
-class _Gone(Exception):
-    """The host has ended."""
-
-
-class _Host:
-    """One host process, for one reading at a time."""
-
-    def __init__(self, arguments: list[str]) -> None:
-        ours, theirs = socket.socketpair()
-        # All that it needs to find the code; what this process knows beside it, keys above all, stays here.
-        environ = sandbox.environment("/") | _MALLOC | {"PYTHONPATH": os.pathsep.join([str(_ROOT), *(path for path in sys.path if path)])}
-        with theirs:
-            command = [sys.executable, "-m", "worker.isolation.host", *arguments]
-            process: subprocess.Popen[bytes] = subprocess.Popen(
-                command, stdin=theirs.fileno(), stdout=subprocess.DEVNULL, env=environ, cwd=_ROOT, start_new_session=True
-            )  # fmt: skip
-        self.close = weakref.finalize(self, _end, process, ours)
-        """Once; also when nobody has this host any longer."""
-        self.pid = process.pid
-        self._control = ours
-        self._said = b""
-        self._is_ready = False
-        self.is_well = True
-        """Nothing runs in it, and it waits for a request."""
-
-    def read(self, request: Request, alive: Alive, what: dict[str, Any]) -> tuple[dict[str, Any], Ending]:
-        """The last thing that the child said (empty: nothing), and how it ended. What `alive` raises stops it."""
-        try:
-            if not self._is_ready:
-                self._line(_START_SECONDS, alive)
-                self._is_ready = True
-            self.is_well = False  # whatever is raised from here on, at whatever line
-            out = self._send(request, what)
-            try:
-                return self._watch(out, request, alive)
-            finally:
-                os.close(out)
-        except (_Gone, OSError) as error:
-            self.is_well = False
-            log.warning("the parser host is gone")
-            raise Unavailable("parser_unavailable", "the parser host is gone") from error
-
-    def _send(self, request: Request, what: dict[str, Any]) -> int:
-        """The descriptor that the child's lines come from."""
-        asked = asdict(request) | {"path": str(request.path), "folder": str(request.folder)}
-        line = json.dumps({**what, "limits": asked.pop("limits"), "request": asked}).encode()
-        out, pipe = os.pipe()
-        try:
-            socket.send_fds(self._control, [b"r"], [pipe])
-            self._control.sendall(len(line).to_bytes(4, "big") + line)
-        except BaseException:
-            os.close(out)
-            raise
-        finally:
-            os.close(pipe)
-        return out
-
-    def _watch(self, out: int, request: Request, alive: Alive) -> tuple[dict[str, Any], Ending]:
-        until = time.monotonic() + request.limits.wall_seconds
-        lines = Lines(out)
-        try:
-            while not lines.has_ended:
-                left = until - time.monotonic()
-                if left <= 0:
-                    raise ProcessingFailed("timeout", f"still reading after {request.limits.wall_seconds:g} s")  # noqa: TRY301 - killed below, as for the rest
-                wait_for(out, min(left, _LOOK_SECONDS))
-                alive(lines.take())
-        except BaseException:
-            with suppress(_Gone, OSError):
-                self._kill()
-            raise
-        try:
-            return lines.last, self._ending(_LAST_SECONDS)
-        except _Gone:  # it has said all and does not go
-            return lines.last, self._kill()
-
-    def _kill(self) -> Ending:
-        self._control.sendall(b"k")
-        return self._ending(_KILL_SECONDS)
-
-    def _ending(self, seconds: float) -> Ending:
-        said = self._line(seconds)
-        while "status" not in said:  # first comes the id of the process
-            said = self._line(seconds)
-        self.is_well = True
-        return Ending(int(said["status"]), int(said["peak_bytes"]))
-
-    def _line(self, seconds: float, alive: Alive | None = None) -> dict[str, Any]:
-        """The host's next line. Raises _Gone when it does not come."""
-        until = time.monotonic() + seconds
-        while b"\n" not in self._said:
-            left = until - time.monotonic()
-            if left <= 0:
-                raise _Gone
-            if wait_for(self._control.fileno(), min(left, _LOOK_SECONDS)):
-                more = self._control.recv(4096)
-                if not more:
-                    raise _Gone
-                self._said += more
-            elif alive is not None:
-                alive(None)
-        line, _, self._said = self._said.partition(b"\n")
-        said: dict[str, Any] = json.loads(line)
-        return said
-
-
-def _end(process: subprocess.Popen[bytes], control: socket.socket) -> None:
-    """A host ends when its socket does, with all that it forked."""
-    control.close()
-    try:
-        process.wait(_KILL_SECONDS)
-    except subprocess.TimeoutExpired:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()

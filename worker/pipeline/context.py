@@ -16,6 +16,7 @@ from app.domain.source import InboxRecord
 from app.domain.stages import BEGINS_AT, Stage, overall
 from app.ports import Fetcher, ObjectStore
 from headrace_plugin import Limits, Thumbnail
+from worker.chunks.embedding import Embedded
 from worker.guards.limits import Unpacked
 from worker.isolation.answer import Answer
 from worker.isolation.parser import Parser, Request
@@ -44,6 +45,7 @@ class Findings:
     thumbnail: Thumbnail | None = None
     chunks: int | None = None
     """How many the text was cut into; None: it was not."""
+    embedded: Embedded | None = None
     artifacts: dict[str, Artifact] = field(default_factory=dict)
     warnings: list[Warned] = field(default_factory=list)
 

@@ -3,7 +3,7 @@
     inbox record      nothing there: it was announced and is over
     ended already?    then only the announcement is missing
     claim             a lease, a fence, an attempt; busy or over: leave it
-    stages            fetch → guard → sniff → scan → checksum → extract → thumbnail → chunk → store; each tells the channel
+    stages            fetch → guard → sniff → scan → checksum → extract → thumbnail → chunk → embed → store; each tells the channel
     COMMIT            result.json, create-only: the first one wins, for ever
     deliver           to whoever must have heard of it before the client
     FINISH            the terminal event, from the committed result
@@ -43,11 +43,12 @@ from worker.guards.limits import Unpacked
 from worker.isolation.parser import Parser
 from worker.isolation.parser_host import ParserHost
 from worker.pipeline import disk, scratch
-from worker.pipeline.context import StageContext
+from worker.pipeline.context import Findings, StageContext
 from worker.pipeline.lease import Heartbeat, LeaseLost
 from worker.pipeline.patience import Patience, PatientStore
 from worker.pipeline.stages.checksum import Checksum
 from worker.pipeline.stages.chunk import Chunk
+from worker.pipeline.stages.embed import Embed
 from worker.pipeline.stages.extract import Extract
 from worker.pipeline.stages.fetch import Fetch
 from worker.pipeline.stages.guard import Guard
@@ -70,10 +71,10 @@ def scanned(scanner: Scanner) -> tuple[Step, ...]:
     return (*STAGES[:after], Scan(scanner), *STAGES[after:])
 
 
-def chunked(steps: tuple[Step, ...], chunk: Chunk) -> tuple[Step, ...]:
-    """The stages where somebody wants chunks."""
+def chunked(steps: tuple[Step, ...], *more: Chunk | Embed) -> tuple[Step, ...]:
+    """The stages where somebody wants chunks, and perhaps embeddings of them."""
     before = steps.index(store)
-    return (*steps[:before], chunk, *steps[before:])
+    return (*steps[:before], *more, *steps[before:])
 
 
 _LOOK_SECONDS = 5.0
@@ -85,7 +86,7 @@ _GIVE_BACK_SECONDS = 20.0
 _ENDING_PAUSE_SECONDS = 1.0
 """Sooner than the reconciler finds the result: whoever says the end first cuts off what this attempt still has to tell."""
 
-_PARSING = frozenset({Stage.EXTRACT, Stage.THUMBNAIL, Stage.CHUNK})
+_PARSING = frozenset({Stage.EXTRACT, Stage.THUMBNAIL, Stage.CHUNK, Stage.EMBED})
 """Where time that is over says something about the document."""
 
 Trying = Callable[..., Any]
@@ -307,7 +308,7 @@ def _success(context: StageContext) -> RunResult:
         outline=[Heading(title=each.title, level=each.level, page=each.page) for each in extracted.outline],
         details=dict(extracted.details),
         text=answer.text if "text" in found.artifacts else None,
-        chunks=Chunks(count=found.chunks) if "chunks" in found.artifacts and found.chunks is not None else None,
+        chunks=_chunks(found) if "chunks" in found.artifacts else None,
         thumbnail=Size(width=found.thumbnail.width, height=found.thumbnail.height) if "thumbnail" in found.artifacts and found.thumbnail else None,
         warnings=[*found.warnings, *answer.warnings],
         processor=answer.processor,
@@ -315,6 +316,13 @@ def _success(context: StageContext) -> RunResult:
         timings_ms=context.timings_ms,
         artifacts=found.artifacts,
     )
+
+
+def _chunks(found: Findings) -> Chunks:
+    by = found.embedded
+    if by is None or "embeddings" not in found.artifacts:
+        return Chunks(count=found.chunks or 0)
+    return Chunks(count=found.chunks or 0, embedder=by.embedder, embedder_version=by.version, dimensions=by.dimensions)
 
 
 def _with_timeline(parts: Parts, owner: OwnerId, result: RunResult) -> RunResult:

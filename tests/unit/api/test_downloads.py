@@ -29,7 +29,7 @@ def end(house, record, *, failed=False):
         result = a_failure(record)
     else:
         result = a_success(record)
-        for name in ("text", "markdown", "pages", "chunks", "thumbnail"):
+        for name in ("text", "markdown", "pages", "chunks", "embeddings", "thumbnail"):
             key = artifact_key(ADA, SOURCE, record.run, result.fence, name)
             result.artifacts[name] = Artifact(key=key, size=100, media_type="image/webp" if name == "thumbnail" else "text/plain", filename=f"näme.{name}")
             house.inner.put(key, BODY if name == "text" else f"{name} {record.run}".encode())

@@ -32,7 +32,7 @@ def test_the_url_of_a_success_is_our_own_signed_link_to_the_bytes():
 def test_what_the_processing_found_stands_beside_it():
     result = a_success(
         a_record(metadata={"k": 1}), media_type="application/pdf", sha256="ab", pages=2, document={"title": "T"},
-        text=Text(characters=3, words=1, preview="abc"), warnings=[Warned(code="w", message="m")], chunks=Chunks(count=7),
+        text=Text(characters=3, words=1, preview="abc"), warnings=[Warned(code="w", message="m")], chunks=Chunks(count=7, embedder="e", dimensions=3),
     )  # fmt: skip
     found = told(result)["result"]
     assert (found["media_type"], found["sha256"], found["pages"], found["document"], found["metadata"]) == (
@@ -44,8 +44,9 @@ def test_what_the_processing_found_stands_beside_it():
     )
     assert found["warnings"] == [{"code": "w", "message": "m"}]
     assert verify([SECRET], found["text"]["url"].rpartition("/")[2], NOW).artifact == "text"
-    assert found["chunks"]["count"] == 7
+    assert (found["chunks"]["count"], found["chunks"]["embedder"], found["chunks"]["dimensions"]) == (7, "e", 3)
     assert verify([SECRET], found["chunks"]["url"].rpartition("/")[2], NOW).artifact == "chunks"
+    assert "embeddings-url" not in found["chunks"], "a link leads to what is there"
 
 
 @pytest.mark.parametrize("code", FAILURES)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from app.domain.source import InboxRecord
 from app.domain.stages import Stage
 from headrace_plugin import TEXT
 from worker.chunks.cutting import Cut
@@ -16,17 +17,18 @@ _MESSAGE = "Cutting the text into chunks"
 class Chunk:
     stage = Stage.CHUNK
 
-    def __init__(self, characters: int, *, by_default: bool, of_profiles: Mapping[str, bool]) -> None:
-        """`by_default`: whether it is wanted where a profile says nothing of it."""
+    def __init__(self, characters: int, *, by_default: bool, of_profiles: Mapping[str, bool], on_request: bool = False) -> None:
+        """`by_default`: whether it is wanted where a profile says nothing of it. `on_request`: an upload's `generate-embedding` counts."""
         self._characters = characters
         self._by_default = by_default
         self._of_profiles = of_profiles
+        self._on_request = on_request
 
     def run(self, context: StageContext) -> None:
         """Raises ProcessingFailed: what a Parser raises."""
         found = context.found
         text = found.answer.text
-        if text is None or TEXT not in found.answer.files or not self._is_wanted(context.record.profile):
+        if text is None or TEXT not in found.answer.files or not self._is_wanted(context.record):
             return
         context.milestone(_MESSAGE, Stage.CHUNK)
 
@@ -39,5 +41,6 @@ class Chunk:
         cut = Cut(self._characters, text.characters, tuple(found.answer.files), tuple(found.answer.extracted.outline))
         found.chunks = context.parser.chunk(context.request(), alive, cut)
 
-    def _is_wanted(self, profile: str) -> bool:
-        return self._of_profiles.get(profile, self._by_default)
+    def _is_wanted(self, record: InboxRecord) -> bool:
+        is_asked_for = self._on_request and record.options.get("generate-embedding") is True
+        return is_asked_for or self._of_profiles.get(record.profile, self._by_default)

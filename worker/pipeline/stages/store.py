@@ -10,7 +10,7 @@ from app.domain.policy import PART_BYTES
 from app.domain.results import Artifact
 from app.domain.stages import Stage
 from app.ports import ObjectStore
-from headrace_plugin import CHUNKS, MARKDOWN, PAGES, TEXT, THUMBNAIL
+from headrace_plugin import CHUNKS, EMBEDDINGS, MARKDOWN, PAGES, TEXT, THUMBNAIL
 from worker.pipeline.context import StageContext
 
 # File -> artifact, media type, what is put behind the name of the source.
@@ -19,6 +19,7 @@ _MADE: Final = {
     PAGES: ("pages", "application/jsonl; charset=utf-8", ".pages.jsonl"),
     MARKDOWN: ("markdown", "text/markdown; charset=utf-8", ".md"),
     CHUNKS: ("chunks", "application/jsonl; charset=utf-8", ".chunks.jsonl"),
+    EMBEDDINGS: ("embeddings", "application/jsonl; charset=utf-8", ".embeddings.jsonl"),
     THUMBNAIL: ("thumbnail", "image/webp", ".webp"),
 }
 _READ: Final = (TEXT, PAGES, MARKDOWN)
@@ -32,6 +33,7 @@ class Store:
         found, record = context.found, context.record
         files = [name for name in found.answer.files if name in _READ]
         files += [CHUNKS] if found.chunks is not None else []
+        files += [EMBEDDINGS] if found.embedded else []
         files += [THUMBNAIL] if found.thumbnail else []
         for number, file in enumerate(files, 1):
             name, media_type, suffix = _MADE[file]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 CHUNKS: Final = "chunks.jsonl"
+EMBEDDINGS: Final = "embeddings.jsonl"
 
 
 @dataclass(frozen=True, slots=True)
