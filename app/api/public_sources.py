@@ -246,7 +246,7 @@ async def _processed(request: Request, services: Services, owner: OwnerId, submi
         failed = announcer.ended(owner, result)
         more: dict[str, Any] = {"source-id": submission.source, "retryable": bool(result.retryable)}
         return problem(422, result.code or "internal", getattr(failed, "error", ""), headers=None, **more)
-    done = answer(source_id=submission.source, filename=result.filename, download_url=announcer.link(owner, result, "original"))
+    done = answer.of(result, announcer.link(owner, result, "original"))
     return JSONResponse(done.model_dump(mode="json", by_alias=True))
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from app.domain.errors import HeadraceError
 from app.domain.events import Outcome
 from app.domain.ids import OwnerId
+from app.domain.results import RunResult
 from app.domain.selection import Selection
 from app.domain.source import State
 from app.domain.wire import Wire, kebab
@@ -40,7 +41,7 @@ class SyncSource(Body):
     source_id: str | None = None
     filename: str | None = None
     tags: list[dict[str, Any]] = Field(default_factory=list, description="one-key objects")
-    generate_embedding: bool = False
+    generate_embedding: bool = Field(default=False, description="embed this source, where the deployment has an embedder")
     data: Any = Field(default=None, description="any JSON: stored as a JSON document")
     url: str | None = None
     metadata: dict[str, Any] = Field(default_factory=dict)
@@ -86,9 +87,18 @@ class Processed(Wire):
     filename: str
     download_url: str = Field(serialization_alias="download_url")
 
+    @classmethod
+    def of(cls, result: RunResult, download_url: str) -> Self:
+        return cls(source_id=result.source_uuid, filename=result.filename, download_url=download_url)
+
 
 class ProcessedSync(Processed):
-    embedding_status: Literal["DISABLED"] = "DISABLED"
+    embedding_status: Literal["DISABLED", "COMPLETED"] = Field(description="`COMPLETED`: its chunks have embeddings. `DISABLED`: nothing was embedded")
+
+    @classmethod
+    def of(cls, result: RunResult, download_url: str) -> Self:
+        status: Literal["DISABLED", "COMPLETED"] = "COMPLETED" if "embeddings" in result.artifacts else "DISABLED"
+        return cls(source_id=result.source_uuid, filename=result.filename, download_url=download_url, embedding_status=status)
 
 
 class TimelineEntry(Wire):

@@ -47,6 +47,13 @@ def test_whoever_asks_gets_vectors_beside_the_chunks(client: Client) -> None:
     assert client.http.get(f"/public/sources/{result['source-id']}/embeddings", follow_redirects=True).json()["chunk"] == 1
 
 
+@pytest.mark.parametrize(("asked", "status"), [(True, "COMPLETED"), (False, "DISABLED")])
+def test_the_synchronous_call_says_whether_it_was_done(client: Client, asked: bool, status: str) -> None:
+    body = {"source-id": str(uuid.uuid4()), "filename": "d.json", "generate-embedding": asked, "data": {"k": "words"}}
+    answer = client.http.post("/public/sources/upload-source/sync", json=body)
+    assert (answer.status_code, answer.json()["embedding-status"]) == (200, status)
+
+
 def test_whoever_does_not_ask_gets_none(client: Client) -> None:
     source = uploaded(client, b"words")
     assert source["result"]["chunks"] is None

@@ -6,12 +6,13 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from app.api.public_sources import PREFIXES
-from app.domain.layout import dead_key, result_key, split_member
+from app.domain.layout import artifact_key, dead_key, result_key, split_member
 from app.domain.policy import JSON_BODY_BYTES
-from app.domain.results import failed
+from app.domain.results import Artifact, failed
 from app.domain.tokens import holder, issue
 from app.protocol import inbox
 from app.services import synchronous
+from headrace_plugin import EMBEDDINGS
 from tests.unit.api.asgi import WHO, multipart, request
 from tests.unit.api.conftest import application
 from tests.unit.doubles import ADA, CHANNEL, KEY, NOW, SECRET, SOURCE, USER, House, a_failure, a_success, announcer, contents
@@ -253,6 +254,17 @@ async def test_any_json_is_stored_as_a_document(app, house, working, data):
     assert (answer.json()["filename"], answer.json()["embedding-status"]) == ("s-1.json", "DISABLED")
     (key,) = house.inner.keys("objects/")
     assert json.loads(house.inner.get(key)) == json.loads(data)
+
+
+async def test_it_says_whether_the_source_was_embedded(app, working):
+    def embedded(record, **more):
+        result = a_success(record, **more)
+        vectors = Artifact(key=artifact_key(ADA, record.source_uuid, record.run, result.fence, EMBEDDINGS), size=1, media_type="x/y", filename="e")
+        return result.model_copy(update={"artifacts": result.artifacts | {"embeddings": vectors}})
+
+    working(embedded)
+    answer = await call(app, "POST", "/upload-source/sync", b'{"source-id": "s-1", "generate-embedding": true, "data": 1}')
+    assert (answer.status, answer.json()["embedding-status"]) == (200, "COMPLETED")
 
 
 async def test_a_url_is_processed_and_answered(app, working):
