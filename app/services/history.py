@@ -69,15 +69,19 @@ class History:
             state, known = known or await self._channels.state(*reader.channel), None
             lost = _is_lost(reader, state)
             if lost and snapshots is None:
-                snapshots = await self._snapshots(*reader.channel)
-                state = await self._channels.state(*reader.channel)
-                lost = _is_lost(reader, state)
+                shown = await self._snapshots(*reader.channel)
+                before, state = state, await self._channels.state(*reader.channel)
+                if _life(before) != _life(state):
+                    known = state
+                    continue  # they may say what nobody knows any more
+                snapshots, lost = shown, _is_lost(reader, state)
             start = reader.offset if not lost or state is None else state.first - 1
             found = await self._pages(reader, state, start) if state else []
             if found is not None:
                 return state, found, snapshots if lost else None
+            snapshots = None
         log.error("a channel's stream does not have what its head says: its readers go on after that")
-        return state, [], snapshots or await self._snapshots(*reader.channel)
+        return state, [], await self._snapshots(*reader.channel)
 
     async def _pages(self, reader: Reader, state: ChannelState, after: int) -> list[Message] | None:
         found: list[Message] = []
@@ -107,7 +111,7 @@ class History:
             first.setdefault(message.run, message.event.get("progress", 0))
         for snapshot in snapshots:
             event = snapshot.event
-            percent = min(event.progress, first.get((event.source_uuid, event.run), 100))
+            percent = min(event.progress, first.get((event.source_uuid, event.run), 100 if state else 0))
             told.show(snapshot, percent)
             if not await self._has_room(reader):
                 return
@@ -145,6 +149,10 @@ def _is_lost(reader: Reader, state: ChannelState | None) -> bool:
     if not reader.epoch:
         return reader.offset + 1 < state.first
     return not state.goes_on_after(Position(reader.epoch, reader.offset))
+
+
+def _life(state: ChannelState | None) -> str:
+    return state.epoch if state is not None else ""
 
 
 def _epoch(body: bytes) -> str:

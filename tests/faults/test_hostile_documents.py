@@ -65,7 +65,7 @@ def has_read(client: Client) -> bool:
 
 
 def family(stack: Stack) -> dict[int, str]:
-    """The workers' processes with all that they started, by id."""
+    """The workers' processes with all that they started, by id; but for readings, which are forked for one file and end with it."""
     workers = [pid for name, pid in stack.processes().items() if name.startswith("worker")]
     parents = {}
     for at in Path("/proc").iterdir():
@@ -79,9 +79,11 @@ def family(stack: Stack) -> dict[int, str]:
     while wanted:
         pid = wanted.pop()
         try:
-            found[pid] = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+            command = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
         except OSError:
             continue
+        if "worker.isolation.host" not in found.get(parents[pid], ""):
+            found[pid] = command
         wanted += [child for child, parent in parents.items() if parent == pid]
     return found
 
