@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AwareDatetime, Field, TypeAdapter
 
 from app.domain.ids import SourceId
+from app.domain.results import NoThumbnail
 from app.domain.source import Kind, State
 from app.domain.wire import Wire
 
@@ -144,6 +145,9 @@ class Outcome(Wire):
     text: ResultText | None = None
     chunks: ResultChunks | None = None
     thumbnail: ResultThumbnail | None = None
+    no_thumbnail: NoThumbnail | None = Field(
+        default=None, description="why there is none: no file of this `type` has one, nothing to draw of this `file`, or it `failed` (a warning says so too)"
+    )
     processor: str | None = None
     warnings: list[dict[str, str]] = Field(default_factory=list)
     metadata: dict[str, Any] | None = None

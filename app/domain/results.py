@@ -73,6 +73,10 @@ class Moment(Stored):
     attempt: int = 0
 
 
+NoThumbnail = Literal["type", "file", "failed"]
+"""Why there is none: files of the type have none, there was nothing to draw of this one, or it could not be drawn."""
+
+
 class RunResult(Stored):
     schema_: Literal[1] = Field(default=1, alias="schema")
     source_uuid: SourceId
@@ -106,6 +110,7 @@ class RunResult(Stored):
     """None: nobody wanted them, or there is no text."""
     thumbnail: Size | None = None
     """Of the artifact `thumbnail`."""
+    no_thumbnail: NoThumbnail | None = None
     warnings: list[Warned] = Field(default_factory=list)
     processor: str | None = None
     processor_version: str | None = None

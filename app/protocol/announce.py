@@ -66,6 +66,7 @@ class Announcer:
             text=self._text(owner, result),
             chunks=self._chunks(owner, result),
             thumbnail=thumbnail and ResultThumbnail(url=self.link(owner, result, "thumbnail"), width=thumbnail.width, height=thumbnail.height),
+            no_thumbnail=result.no_thumbnail,
             processor=result.processor,
             warnings=[{"code": w.code, "message": w.message} for w in result.warnings],
             metadata=result.metadata or None,

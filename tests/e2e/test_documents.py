@@ -42,6 +42,7 @@ def test_what_each_type_comes_to(client: Client, golden: Golden) -> None:
     assert (markdown and client.http.get(markdown, follow_redirects=True).text) == golden.markdown
     picture = result.get("thumbnail")
     assert (picture and (picture["width"], picture["height"])) == golden.thumbnail
+    assert result.get("no-thumbnail") == (None if golden.thumbnail else "type")
     if picture:
         answer = client.http.get(picture["url"], follow_redirects=True)
         assert Image.open(io.BytesIO(answer.content), formats=["WEBP"]).size == golden.thumbnail

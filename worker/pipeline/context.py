@@ -11,7 +11,7 @@ from typing import Literal
 from app.domain.events import SourceProcessing, SourceProgress
 from app.domain.ids import Fence, OwnerId
 from app.domain.layout import object_key
-from app.domain.results import Artifact, Warned
+from app.domain.results import Artifact, NoThumbnail, Warned
 from app.domain.source import InboxRecord
 from app.domain.stages import BEGINS_AT, Stage, overall
 from app.ports import Fetcher, ObjectStore
@@ -46,6 +46,7 @@ class Findings:
     chunks: int | None = None
     """How many the text was cut into; None: it was not."""
     embedded: Embedded | None = None
+    no_thumbnail: NoThumbnail | None = None
     artifacts: dict[str, Artifact] = field(default_factory=dict)
     warnings: list[Warned] = field(default_factory=list)
 

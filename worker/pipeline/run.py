@@ -310,6 +310,7 @@ def _success(context: StageContext) -> RunResult:
         text=answer.text if "text" in found.artifacts else None,
         chunks=_chunks(found) if "chunks" in found.artifacts else None,
         thumbnail=Size(width=found.thumbnail.width, height=found.thumbnail.height) if "thumbnail" in found.artifacts and found.thumbnail else None,
+        no_thumbnail=found.no_thumbnail,
         warnings=[*found.warnings, *answer.warnings],
         processor=answer.processor,
         processor_version=answer.version,

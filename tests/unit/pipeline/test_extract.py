@@ -97,6 +97,26 @@ def test_a_thumbnail_that_fails_costs_a_warning_and_nothing_else(tmp_path, what,
     assert [warning.code for warning in context.found.warnings] == codes
     assert "thumbnail" not in context.found.artifacts
     assert "text" in context.found.artifacts
+    assert context.found.no_thumbnail == ("failed" if codes else "file")
+
+
+@pytest.mark.parametrize(
+    ("body", "media_type", "unread", "why"),
+    [(b"words", media.PLAIN, False, "type"), (b"\0", media.UNKNOWN, False, "type"), (b"words", media.PLAIN, True, "file")],
+)
+def test_why_there_is_no_thumbnail_is_told(tmp_path, body, media_type, unread, why):
+    context = a_context(tmp_path, body, media_type=media_type)
+    context.found.is_unread = unread
+    for stage in (Extract(), Thumbnail()):
+        stage.run(context)
+    assert (context.found.thumbnail, context.found.no_thumbnail, context.found.warnings) == (None, why, [])
+
+
+def test_where_there_is_a_thumbnail_nothing_is_told_of_why_not(tmp_path):
+    context = with_drawn(tmp_path)
+    for stage in (Extract(), Thumbnail()):
+        stage.run(context)
+    assert (context.found.thumbnail, context.found.no_thumbnail) == (Picture(4, 3), None)
 
 
 def test_a_long_text_goes_to_the_store_in_parts(tmp_path, monkeypatch):

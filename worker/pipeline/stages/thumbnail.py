@@ -16,14 +16,20 @@ class Thumbnail:
 
     def run(self, context: StageContext) -> None:
         found = context.found
-        if found.answer.processor is None:
+        processor = found.answer.processor
+        if processor is None:
+            found.no_thumbnail = "file" if found.is_unread else "type"
             return
         try:
             if THUMBNAIL in found.answer.files:
                 found.thumbnail = _made(context)
             elif found.answer.draws:
-                found.thumbnail = context.parser.thumbnail(context.request(), lambda _: context.check(), processor=found.answer.processor)
+                found.thumbnail = context.parser.thumbnail(context.request(), lambda _: context.check(), processor=processor)
+                found.no_thumbnail = None if found.thumbnail else "file"
+            else:
+                found.no_thumbnail = "type"
         except ProcessingFailed as error:
+            found.no_thumbnail = "failed"
             found.warnings.append(Warned(code="thumbnail_failed", message=error.message))
 
 
