@@ -7,12 +7,17 @@ from contextlib import ExitStack
 from functools import partial
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from app.adapters.redis.calls import Terms
 from devstack.ceph import Ceph, NotInstalled, RealS3
 from tests import redis_users
 from tests.ledgers import KINDS, MemoryFaces, RedisFaces
 from tests.servers import Valkey
+
+# How fast an example is, and how fast they are found, is the machine's affair.
+settings.register_profile("headrace", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("headrace")
 
 
 @pytest.fixture(scope="session")
