@@ -30,6 +30,8 @@ from tests.faults.readers.stage import PREFIX, SECRET
 OWNER: OwnerId = owner_id("dev", "chaos")
 _WORKER = "one"
 _ATTEMPTS = 1000
+_TURNS = 1000
+"""All channels are one owner's, and none of its sources waits for another."""
 T = TypeVar("T")
 
 
@@ -39,7 +41,7 @@ class Writer:
     def __init__(self, folder: Path, redis_url: str, channels: list[ChannelId], seed: int) -> None:
         self._random = random.Random(seed)
         self._store = FolderObjectStore(folder / "store")
-        self.ledger = RedisLedger(connect(RedisLocation(redis_url)), Calls(Keyspace(PREFIX), Terms(attempts=_ATTEMPTS)))
+        self.ledger = RedisLedger(connect(RedisLocation(redis_url)), Calls(Keyspace(PREFIX), Terms(attempts=_ATTEMPTS, turns=_TURNS)))
         self._announcer = Announcer([SECRET], timedelta(days=1), lambda: datetime.now(UTC))
         self._channels = channels
         self.ended: dict[ChannelId, dict[SourceId, RunResult]] = {channel: {} for channel in channels}
