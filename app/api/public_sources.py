@@ -36,6 +36,7 @@ from app.domain.quota import Kind
 from app.domain.results import RunResult
 from app.domain.source import State
 from app.domain.wire import parse
+from app.services.principal import Principal
 from app.services.sources import PAGE
 from app.services.synchronous import LONGEST_WAIT_SECONDS, StillProcessing, own_channel
 from app.services.upload import Submission
@@ -175,20 +176,19 @@ async def cancel_source(source: str, uploader: Uploader, services: TheServices) 
     return state(await services.sources.show(uploader.owner, named), uploader.owner, services.sources.announcer)
 
 
+MeantRun = Annotated[int | None, Query(ge=1, description="the run that is meant: the call may then be repeated, and begins one run only")]
+
+
 @router.post("/{source}/retry")
 async def retry_source(
     request: Request,
     source: str,
     uploader: Uploader,
     services: TheServices,
-    run: Annotated[int | None, Query(ge=1, description="the run that is meant: the call may then be repeated, and begins one run only")] = None,
+    run: MeantRun = None,
 ) -> SourceState:
     """Run a failed or cancelled source again, with the bytes that are here. 409 while it is open, and when it has succeeded."""
-    await services.pace.take(uploader, Kind.UPLOADS)
-    named = source_id(source, "id")
-    base_url, traceparent = services.addresses.base_url(request), request.headers.get("traceparent")
-    await services.runs.retry(uploader.owner, named, run=run, base_url=base_url, traceparent=traceparent)
-    return state(await services.sources.show(uploader.owner, named), uploader.owner, services.sources.announcer)
+    return await _run_again(request, services, uploader, source, run, also_succeeded=False)
 
 
 @router.post("/{source}/reprocess")
@@ -197,24 +197,28 @@ async def reprocess_source(
     source: str,
     uploader: Uploader,
     services: TheServices,
-    run: Annotated[int | None, Query(ge=1, description="the run that is meant: the call may then be repeated, and begins one run only")] = None,
+    run: MeantRun = None,
 ) -> SourceState:
     """Run a source that has ended again, also one that succeeded, over the bytes that are here. What was read of it stays until the new run succeeds."""
+    return await _run_again(request, services, uploader, source, run, also_succeeded=True)
+
+
+async def _run_again(request: Request, services: Services, uploader: Principal, source: str, run: int | None, *, also_succeeded: bool) -> SourceState:
     await services.pace.take(uploader, Kind.UPLOADS)
     named = source_id(source, "id")
     base_url, traceparent = services.addresses.base_url(request), request.headers.get("traceparent")
-    await services.runs.retry(uploader.owner, named, run=run, base_url=base_url, traceparent=traceparent, also_succeeded=True)
+    await services.runs.retry(uploader.owner, named, run=run, base_url=base_url, traceparent=traceparent, also_succeeded=also_succeeded)
     return state(await services.sources.show(uploader.owner, named), uploader.owner, services.sources.announcer)
 
 
 @router.post("/reprocess", openapi_extra=JSON_REPROCESS, response_model_exclude_none=True)
-async def reprocess_sources(request: Request, uploader: Uploader, services: TheServices) -> Reprocessed:
+async def reprocess_sources(request: Request, response: Response, uploader: Uploader, services: TheServices) -> Reprocessed:
     """Run again what is meant of this user's sources that have ended, by pages. Each is begun or refused by itself, and counts as an upload."""
     asked = _parse(Reprocess, await _json(request, services))
     after = source_id(asked.cursor, "cursor") if asked.cursor else ""
 
     async def room(count: int) -> None:
-        await services.pace.more(uploader, Kind.UPLOADS, count)
+        response.headers.update(await services.pace.take(uploader, Kind.UPLOADS, count=count))
 
     base_url = services.addresses.base_url(request)
     answers, following = await services.reprocess(uploader.owner, asked.selection, after=after, limit=asked.limit, base_url=base_url, room=room)

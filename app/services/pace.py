@@ -32,17 +32,17 @@ class Pace:
         self._usual = usual
         self._organisations = organisations or {}
 
-    async def take(self, principal: Principal, kind: Kind, *, size_bytes: int = 0) -> dict[str, str]:
-        """Count one more of the kind, and its bytes. Raises RateLimited: then it must not go on.
+    async def take(self, principal: Principal, kind: Kind, *, count: int = 1, size_bytes: int = 0) -> dict[str, str]:
+        """Count so many more of the kind, and their bytes. Raises RateLimited: then it must not go on.
 
         The answer is where the caller stands now with the kind, as headers: RateLimit and RateLimit-Policy (draft-ietf-httpapi-ratelimit-headers-10);
         none where it is not limited, or Redis is away.
         """
         quotas = self._of(principal)
-        if kind is Kind.UPLOADS:
-            await self._room(principal, quotas.open_sources, 1)
+        if kind is Kind.UPLOADS and count:
+            await self._room(principal, quotas.open_sources, count)
         amount = quotas.of(kind)
-        standing = await self._take(principal, kind, amount, 1)
+        standing = await self._take(principal, kind, amount, count)
         await self._take(principal, Kind.BYTES, quotas.of(Kind.BYTES), size_bytes)
         if standing is None:
             return {}

@@ -100,3 +100,20 @@ async def test_with_redis_away_nobody_is_refused_for_open_sources():
     await ledger.accept(ADA, a_record("s-1"))
     ledger.away = True
     await pace(ledger=ledger, open_sources=1).take(ME, Kind.UPLOADS)
+
+
+async def test_many_at_once_are_counted_as_so_many():
+    asked = pace(uploads_per_minute=5)
+    assert (await asked.take(ME, Kind.UPLOADS, count=4))["RateLimit"] == '"uploads";r=1;t=1'
+    assert await asked.take(ME, Kind.UPLOADS, count=0) == {}
+    with pytest.raises(RateLimited):
+        await asked.take(ME, Kind.UPLOADS, count=2)
+
+
+async def test_as_many_at_once_as_there_is_room_for_are_let_in():
+    ledger = Ledger()
+    asked = pace(ledger=ledger, open_sources=3)
+    await ledger.accept(ADA, a_record("s-1"))
+    await asked.take(ME, Kind.UPLOADS, count=2)
+    with pytest.raises(RateLimited):
+        await asked.take(ME, Kind.UPLOADS, count=3)
