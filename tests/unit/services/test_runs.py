@@ -263,8 +263,7 @@ async def test_redis_is_not_needed(house, how):
     assert inbox.read(house.inner, ADA, SOURCE).run == 2
 
 
-async def test_deleted_in_the_last_moment_it_stays_deleted(house):
-    ended(house, a_record())
+def deleted_before_it_is_claimed(house):
     create = house.inner.create
 
     def beaten(key, body, **more):
@@ -274,6 +273,11 @@ async def test_deleted_in_the_last_moment_it_stays_deleted(house):
 
     house.inner.create = beaten
     house.ledger.away = True
+
+
+async def test_deleted_in_the_last_moment_it_stays_deleted(house):
+    ended(house, a_record())
+    deleted_before_it_is_claimed(house)
     with pytest.raises(NotFound):
         await retry(house)
     assert house.inbox() == []
@@ -387,15 +391,7 @@ async def test_of_many_reprocesses_and_retries_at_once_one_run_begins(house, rea
 
 
 async def test_reprocessed_while_it_is_deleted_it_stays_deleted(house, read):
-    create = house.inner.create
-
-    def beaten(key, body, **more):
-        house.inner.create = create
-        asyncio.run(house.sources.delete(ADA, SOURCE))
-        return create(key, body, **more)
-
-    house.inner.create = beaten
-    house.ledger.away = True
+    deleted_before_it_is_claimed(house)
     with pytest.raises(NotFound):
         await reprocess(house)
     assert house.inbox() == []
