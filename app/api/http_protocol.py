@@ -14,6 +14,7 @@ from starlette.responses import Response
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from app.api.errors import problem
+from app.api.websocket.protocol import SocketProtocol
 
 HEAD_BYTES = 64 * 1024
 """Request line and header fields together. nginx' default is 32 KiB."""
@@ -65,6 +66,17 @@ class HttpProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         if self.cycle is not None:
             super().on_message_complete()
+
+    def handle_websocket_upgrade(self) -> None:
+        """uvicorn's writes the head anew for a class that parses it anew; ours takes what was parsed."""
+        if not issubclass(self.ws_protocol_class or object, SocketProtocol):
+            super().handle_websocket_upgrade()
+            return
+        self.connections.discard(self)
+        socket = SocketProtocol(self.config, self.server_state, self.app_state)
+        socket.connection_made(self.transport)
+        socket.upgrade(self.scope["method"].encode("ascii"), self.url, self.headers, self.client, self.server)
+        self.transport.set_protocol(socket)
 
     def _stop_waiting(self) -> None:
         if self._deadline is not None:

@@ -13,6 +13,8 @@ import uvicorn
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from app.api.http_protocol import HttpProtocol
+
 pytestmark = pytest.mark.anyio
 
 GOOD = {
@@ -27,7 +29,9 @@ def anyio_backend(request):
 
 @asynccontextmanager
 async def serving(application, **config) -> AsyncIterator[tuple[str, int]]:
-    server = uvicorn.Server(uvicorn.Config(application, ws="app.api.websocket.protocol:SocketProtocol", lifespan="off", log_config=None, **config))
+    server = uvicorn.Server(
+        uvicorn.Config(application, http=HttpProtocol, ws="app.api.websocket.protocol:SocketProtocol", lifespan="off", log_config=None, **config)
+    )
     with socket.create_server(("127.0.0.1", 0)) as listening:
         running = asyncio.create_task(server.serve([listening]))
         try:

@@ -13,6 +13,7 @@ import uvicorn
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from app.api.http_protocol import HttpProtocol
 from app.api.websocket.lines import Lines
 from app.domain.ids import ChannelId
 from app.main import Server
@@ -43,7 +44,9 @@ async def test_a_process_that_stops_is_not_ready_takes_no_sockets_and_gives_back
         await house.access.register(ADA, ChannelId(UUID), explicit=True)
         lines = Lines()
         server = Server(
-            uvicorn.Config(application(house, lines), ws="app.api.websocket.protocol:SocketProtocol", lifespan="off", log_config=None), lines, drain_seconds=1
+            uvicorn.Config(application(house, lines), http=HttpProtocol, ws="app.api.websocket.protocol:SocketProtocol", lifespan="off", log_config=None),
+            lines,
+            drain_seconds=1,
         )
         with socket.create_server(("127.0.0.1", 0)) as listening:
             port = listening.getsockname()[1]

@@ -13,6 +13,7 @@ import uvicorn
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidStatus
 
+from app.api.http_protocol import HttpProtocol
 from app.api.websocket.lines import Lines
 from app.domain.ids import ChannelId
 from app.main import Server
@@ -70,7 +71,7 @@ async def serve(anyio_backend, request) -> AsyncIterator:
         async with House() as house:
             lines = Lines(parks=tier == "parked")
             made = application(house, lines=lines, **settings)
-            config = uvicorn.Config(made, ws=protocol, ws_per_message_deflate=False, lifespan="off", log_config=None)
+            config = uvicorn.Config(made, http=HttpProtocol, ws=protocol, ws_per_message_deflate=False, lifespan="off", log_config=None)
             server = Server(config, lines, drain_seconds=0)
             with socket.create_server(("127.0.0.1", 0)) as listening:
                 running = asyncio.create_task(server.serve([listening]))

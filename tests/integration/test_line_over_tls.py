@@ -12,6 +12,7 @@ from starlette.websockets import WebSocket
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
+from app.api.http_protocol import HttpProtocol
 from app.api.websocket.framed import Framed
 from app.api.websocket.lines import Lines
 from app.api.websocket.protocol import SocketProtocol
@@ -39,7 +40,7 @@ async def test_over_tls_a_socket_stays_on_its_transport_and_all_else_is_the_same
         line.on_gone = gone.set
         await line.settle()
 
-    config = uvicorn.Config(application, ws="app.api.websocket.protocol:SocketProtocol", lifespan="off", log_config=None)
+    config = uvicorn.Config(application, http=HttpProtocol, ws="app.api.websocket.protocol:SocketProtocol", lifespan="off", log_config=None)
     config.load()
     config.ssl = certificate("localhost", tmp_path)
     server = Server(config, lines, drain_seconds=0)

@@ -15,6 +15,7 @@ from starlette.websockets import WebSocket
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
+from app.api.http_protocol import HttpProtocol
 from app.api.websocket import backlog
 from app.api.websocket.framed import Framed
 from app.api.websocket.lines import Lines
@@ -101,7 +102,7 @@ async def serving(tier: str, **config) -> AsyncIterator[House]:
     protocol, parks = TIERS[tier]
     lines = Lines(parks=parks)
     house = House(lines)
-    server = Server(uvicorn.Config(house, ws=protocol, lifespan="off", log_config=None, **config), lines, drain_seconds=0)
+    server = Server(uvicorn.Config(house, http=HttpProtocol, ws=protocol, lifespan="off", log_config=None, **config), lines, drain_seconds=0)
     with socket.create_server(("127.0.0.1", 0)) as listening:
         house.address = listening.getsockname()
         running = asyncio.create_task(server.serve([listening]))
@@ -388,13 +389,3 @@ async def test_who_breaks_the_protocol_is_told_how(serve, tier, sent, code):
         close = got.partition(b"\r\n\r\n")[2]
         assert (close[0], struct.unpack("!H", close[2:4])) == (0x88, (code,))
     await until(lambda: house.gone == house.taken)
-
-
-@pytest.mark.parametrize("tier", ["parked", "handed off"], indirect=True)
-async def test_both_http_parsers_hand_over(serve, tier):
-    house = await serve(http="h11")
-    async with house.open() as client:
-        line = await house.line()
-        await house.at_rest(tier)
-        line.send(b"hello")
-        assert await client.recv() == "hello"

@@ -10,12 +10,20 @@ from typing import Any
 
 import uvicorn
 
+from app.api.http_protocol import HttpProtocol
 from tests.websocket.conversation import Address
 
 
 @asynccontextmanager
 async def serving(application: Any, *, send_buffer_bytes: int | None = None, **config: Any) -> AsyncIterator[Address]:
-    settings = {"lifespan": "off", "log_config": None, "ws_max_size": 16 << 20, "ws_per_message_deflate": False, "timeout_graceful_shutdown": 1}
+    settings = {
+        "http": HttpProtocol,
+        "lifespan": "off",
+        "log_config": None,
+        "ws_max_size": 16 << 20,
+        "ws_per_message_deflate": False,
+        "timeout_graceful_shutdown": 1,
+    }
     server = uvicorn.Server(uvicorn.Config(application, **settings | config))
     with socket.create_server(("127.0.0.1", 0), backlog=512) as listening:
         if send_buffer_bytes is not None:

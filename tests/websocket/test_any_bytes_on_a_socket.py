@@ -37,7 +37,7 @@ class Server:
     async def _serve(self) -> None:
         self.loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
         self.loop.set_exception_handler(lambda _, context: self.strays.append(context))
-        async with echo_lines(self._tier, http="httptools", ws_max_size=MAX_BYTES) as (self.address, self.echo):
+        async with echo_lines(self._tier, ws_max_size=MAX_BYTES) as (self.address, self.echo):
             self._up.set()
             await self._stop.wait()
 

@@ -47,12 +47,11 @@ def check(verdicts: dict[str, Verdict], application: EchoLines) -> None:
     assert set(application.gone) == {1}
 
 
-@pytest.mark.parametrize("http", ["h11", "httptools"])
 @pytest.mark.parametrize("tier", TIERS)
-async def test_no_case_fails_and_nothing_is_left(anyio_backend, tier, http, caplog):
+async def test_no_case_fails_and_nothing_is_left(anyio_backend, tier, caplog):
     if tier == "plain on websockets":
         caplog.set_level(logging.CRITICAL)  # it logs a traceback for each text that is none
-    async with echo_lines(tier, http=http) as (address, application):
+    async with echo_lines(tier) as (address, application):
         await play(address, CASES[:1], ready=application.ready)
         await application.emptied()
         before = descriptors()  # uvloop has opened one of its own by now

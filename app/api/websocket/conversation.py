@@ -11,7 +11,7 @@ from urllib.parse import unquote
 
 from starlette.responses import Response
 from uvicorn.config import Config
-from uvicorn.protocols.utils import ClientDisconnected, get_local_addr, get_remote_addr, is_ssl
+from uvicorn.protocols.utils import ClientDisconnected, is_ssl
 from uvicorn.server import ServerState
 
 from app.api.errors import problem
@@ -24,6 +24,8 @@ TAKE_LINE = "headrace.line"
 """An extension in the scope: a callable that returns the line of the accepted socket. From then on ASGI neither sends nor receives."""
 
 Event = MutableMapping[str, Any]
+Address = tuple[str, int | None] | None
+"""As in an ASGI scope."""
 
 
 class Connection(Protocol):
@@ -45,9 +47,10 @@ class Connection(Protocol):
 
 
 class Conversation:
-    def __init__(self, connection: Connection, upgrade: Upgrade) -> None:
+    def __init__(self, connection: Connection, upgrade: Upgrade, client: Address, server: Address) -> None:
         self._connection = connection
         self._upgrade = upgrade
+        self._client, self._server = client, server
         self._early = b""
         self._events: deque[Event] = deque([{"type": "websocket.connect"}])
         self._arrival: asyncio.Future[None] | None = None
@@ -122,8 +125,8 @@ class Conversation:
             "asgi": {"version": config.asgi_version, "spec_version": "2.4"},
             "http_version": "1.1",
             "scheme": "wss" if is_ssl(transport) else "ws",
-            "server": get_local_addr(transport),
-            "client": get_remote_addr(transport),
+            "server": self._server,
+            "client": self._client,
             "root_path": config.root_path,
             "path": config.root_path + unquote(raw_path.decode("ascii")),
             "raw_path": config.root_path.encode("ascii") + raw_path,

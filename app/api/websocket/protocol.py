@@ -1,4 +1,4 @@
-"""SocketProtocol: what uvicorn hands a connection to when its client asks for a WebSocket (`ws="app.api.websocket.protocol:SocketProtocol"`).
+"""SocketProtocol: what HttpProtocol hands a connection to when its client asks for a WebSocket (`ws="app.api.websocket.protocol:SocketProtocol"`).
 
 It is the wire of its line until the line is parked; then nothing of it stays. The application has the usual ASGI interface
 (conversation.py), and may take the line instead, and return.
@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 from starlette.responses import Response
 
 from app.api.errors import problem
-from app.api.websocket.conversation import Conversation
+from app.api.websocket.conversation import Address, Conversation
 from app.api.websocket.framed import Framed
-from app.api.websocket.upgrade import BadHandshake, Upgrade, answer
+from app.api.websocket.upgrade import BadHandshake, Headers, Upgrade, answer
 
 if TYPE_CHECKING:
     from uvicorn.config import Config
@@ -24,18 +24,16 @@ if TYPE_CHECKING:
 
 _HIGH_BYTES = 16 * 1024
 """What the transport may hold; beyond it the line holds, and counts."""
-_MAX_HEAD_BYTES = 64 * 1024
 
 
 class SocketProtocol(asyncio.Protocol):
-    __slots__ = ("_conversation", "_head", "_is_full", "_is_parking", "_line", "app_state", "config", "server_state", "transport")
+    __slots__ = ("_conversation", "_is_full", "_is_parking", "_line", "app_state", "config", "server_state", "transport")
 
     def __init__(self, config: Config, server_state: ServerState, app_state: dict[str, Any], _loop: asyncio.AbstractEventLoop | None = None) -> None:
         self.config = config
         self.server_state = server_state
         self.app_state = app_state
         self.transport: asyncio.Transport
-        self._head = b""
         self._conversation: Conversation | None = None
         self._line: Framed | None = None
         self._is_full = False
@@ -53,14 +51,6 @@ class SocketProtocol(asyncio.Protocol):
             self._line.received(data)
         elif self._conversation is not None:
             self._conversation.early(data)
-        else:
-            self._head += data
-            head, end, rest = self._head.partition(b"\r\n\r\n")
-            if end:
-                self._head = b""
-                self._begin(head, rest)
-            elif len(self._head) > _MAX_HEAD_BYTES:
-                self.refuse(problem(431, "invalid_handshake", "the head of the request is too long"))
 
     def connection_lost(self, _exc: Exception | None) -> None:
         self.server_state.connections.discard(self)
@@ -90,15 +80,15 @@ class SocketProtocol(asyncio.Protocol):
 
     # ------------------------------------------------------------------------------------------------ the handshake
 
-    def _begin(self, head: bytes, rest: bytes) -> None:
+    def upgrade(self, method: bytes, target: bytes, headers: Headers, client: Address, server: Address) -> None:
+        """What the connection was until now has read this, and has not answered."""
         try:
-            upgrade = Upgrade.parse(head)
+            upgrade = Upgrade.of(method, target, headers)
         except BadHandshake as bad:
             version = {"Sec-WebSocket-Version": "13"} if bad.status == 426 else None
             self.refuse(problem(bad.status, "invalid_handshake", str(bad), headers=version))
             return
-        self._conversation = Conversation(self, upgrade)
-        self._conversation.early(rest)
+        self._conversation = Conversation(self, upgrade, client, server)
         self._conversation.start()
 
     def refuse(self, response: Response) -> None:
@@ -164,10 +154,9 @@ class SocketProtocol(asyncio.Protocol):
         if self.transport.is_closing() or self.transport.get_write_buffer_size():
             return
         try:
-            fd = os.dup(self._fd)
+            fd = os.dup(self._fd)  # it does not block either: that is the connection's, not the descriptor's
         except OSError:  # no descriptor is left; it stays as it is
             return
-        os.set_blocking(fd, False)
         self._line = None
         self.server_state.connections.discard(self)
         self.transport.abort()

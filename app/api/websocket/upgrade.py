@@ -1,4 +1,4 @@
-"""The opening handshake (RFC 6455, section 4.2): a request's head in, the head of an answer out. uvicorn's parser has read it before us."""
+"""The opening handshake (RFC 6455, section 4.2): a request's head in, the head of an answer out."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+_SWITCHING = b"HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: Upgrade\r\nsec-websocket-accept: "
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -31,18 +32,13 @@ class Upgrade:
     """What answers the client's key."""
 
     @classmethod
-    def parse(cls, head: bytes) -> Upgrade:
-        """`head` ends before the empty line. Raises BadHandshake."""
-        first, *lines = head.split(b"\r\n")
-        method, _, rest = first.partition(b" ")
-        target, _, version = rest.rpartition(b" ")
-        pairs = [line.partition(b":") for line in lines]
-        headers = [(name.strip().lower(), value.strip()) for name, _, value in pairs]
-        if method != b"GET" or version != b"HTTP/1.1" or not target.isascii():
-            raise BadHandshake(400, "a WebSocket opens with GET, a path in ASCII and HTTP/1.1")
+    def of(cls, method: bytes, target: bytes, headers: Headers) -> Upgrade:
+        """From what an HTTP parser has found. Raises BadHandshake."""
+        if method != b"GET" or not target.isascii():
+            raise BadHandshake(400, "a WebSocket opens with GET and a path in ASCII")
         if _values(headers, b"sec-websocket-version") != [b"13"]:
             raise BadHandshake(426, "Sec-WebSocket-Version must be 13")
-        return cls(target, headers, _accept_key(_values(headers, b"sec-websocket-key")))
+        return cls(target, [(name, value.strip()) for name, value in headers], _accept_key(_values(headers, b"sec-websocket-key")))
 
     @property
     def subprotocols(self) -> list[str]:
@@ -52,14 +48,12 @@ class Upgrade:
 
     def accepted(self, subprotocol: str | None, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
         """The answer's head. Extensions are never agreed to."""
-        ours: Headers = [(b"upgrade", b"websocket"), (b"connection", b"Upgrade"), (b"sec-websocket-accept", self.accept_key)]
-        if subprotocol is not None:
-            ours.append((b"sec-websocket-protocol", subprotocol.encode("latin-1")))
-        return answer(101, [*ours, *headers])
+        own = [] if subprotocol is None else [(b"sec-websocket-protocol", subprotocol.encode("latin-1"))]
+        return b"%s%s\r\n%s\r\n" % (_SWITCHING, self.accept_key, _lines([*own, *headers]))
 
 
 def _values(headers: Headers, name: bytes) -> list[bytes]:
-    return [value for key, value in headers if key == name]
+    return [value.strip() for key, value in headers if key == name]
 
 
 def _accept_key(keys: list[bytes]) -> bytes:
@@ -78,7 +72,12 @@ def answer(status: int, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
         phrase = HTTPStatus(status).phrase
     except ValueError:
         phrase = ""
-    lines = [f"HTTP/1.1 {status} {phrase}".encode(), *(name + b": " + value for name, value in headers)]
-    if any(b"\r" in line or b"\n" in line for line in lines):
+    return b"HTTP/1.1 %d %s\r\n%s\r\n" % (status, phrase.encode(), _lines(headers))
+
+
+def _lines(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    lines = [name + b": " + value for name, value in headers]
+    text = b"\r\n".join([*lines, b""])
+    if text.count(b"\r") != len(lines) or text.count(b"\n") != len(lines):
         raise ValueError("a header with a line break")
-    return b"\r\n".join([*lines, b"", b""])
+    return text
