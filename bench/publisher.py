@@ -10,7 +10,7 @@ import time
 import uuid
 
 from app import wiring
-from app.adapters.redis.client import connect
+from app.adapters.redis.blocking_commands import BlockingCommands
 from app.adapters.redis.ledger import RedisLedger
 from app.domain.events import SourceFailed, SourceProcessing
 from app.domain.ids import ChannelId, SourceId, new_fence, new_upload, owner_id
@@ -21,7 +21,7 @@ from app.settings import load
 
 def main(user: str, channel: str, count: int, pause: float) -> None:
     settings = load()
-    ledger = RedisLedger(connect(wiring.redis(settings)), wiring.calls(settings))
+    ledger = RedisLedger(BlockingCommands(wiring.redis(settings)), wiring.calls(settings))
     owner = owner_id("dev", user)
     source = SourceId(uuid.uuid4().hex)
     record = InboxRecord(source_uuid=source, ws_uuid=ChannelId(channel), upload=new_upload(), digest="", size=0, filename="a.txt", base_url="http://localhost")

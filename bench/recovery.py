@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from statistics import median
 
+from app.adapters.redis.blocking_commands import BlockingCommands
 from app.adapters.redis.calls import Calls, Terms
-from app.adapters.redis.client import RedisLocation, connect
+from app.adapters.redis.client import RedisLocation
 from app.adapters.redis.keys import Keyspace
 from app.adapters.redis.ledger import RedisLedger
 from bench.claim import Claim
@@ -49,7 +50,7 @@ def _worker(pid: int) -> None:
 
 def _recoveries(kind: type[Stack], kill: Callable[[int], None], times: int) -> Iterator[float]:
     with Origin() as origin, Valkey(aof=True) as redis, tempfile.TemporaryDirectory(prefix="headrace-bench-") as folder:
-        ledger = RedisLedger(connect(RedisLocation(redis.url)), Calls(Keyspace("headrace:"), Terms()))
+        ledger = RedisLedger(BlockingCommands(RedisLocation(redis.url)), Calls(Keyspace("headrace:"), Terms()))
         stack = kind(Path(folder), redis_url=redis.url, import_ports=str(origin.port), **_TERMS)
         stack.start()
         try:

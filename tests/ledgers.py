@@ -14,8 +14,9 @@ from redis import Redis
 
 from app.adapters.memory_channels import AsyncMemoryLedger
 from app.adapters.memory_ledger import MemoryLedger, MemoryState
+from app.adapters.redis.blocking_commands import BlockingCommands
 from app.adapters.redis.calls import Calls, Terms
-from app.adapters.redis.client import RedisLocation, connect
+from app.adapters.redis.client import RedisLocation
 from app.adapters.redis.commands import Commands
 from app.adapters.redis.keys import Keyspace
 from app.adapters.redis.ledger import AsyncRedisLedger, RedisLedger
@@ -141,7 +142,7 @@ class RedisFaces(LedgerFaces):
     ) -> None:
         calls = Calls(Keyspace(prefix), terms)
         api, worker, reconciler = (RedisLocation(url_of(user) if url_of else url, timeout_seconds) for user in ("api", "worker", "reconciler"))
-        sync = _Workforce(RedisLedger(connect(worker), calls), RedisLedger(connect(reconciler), calls))
+        sync = _Workforce(RedisLedger(BlockingCommands(worker), calls), RedisLedger(BlockingCommands(reconciler), calls))
         super().__init__(kind, sync, AsyncRedisLedger(Commands(api), calls), asyncio.Runner())
         self.raw, self.keys, self.terms = raw, calls.keys, terms
         self._bytes = Redis.from_url(url)

@@ -12,7 +12,7 @@ from app.adapters.clamd import Clamd
 from app.adapters.http_fetch import GuardedFetcher
 from app.adapters.http_guard import FetchPolicy
 from app.adapters.http_post import HttpWebhookSender
-from app.adapters.redis.client import connect
+from app.adapters.redis.blocking_commands import BlockingCommands
 from app.adapters.redis.ledger import RedisLedger
 from app.adapters.storage import open_store
 from app.ports import ObjectStore
@@ -55,7 +55,7 @@ def make(settings: Settings, *, timeouts: tuple[type[BaseException], ...] = ()) 
     heard_before = any(webhook.before_client for webhook in tells.webhooks.values())
     return Parts(
         store=store,
-        ledger=RedisLedger(connect(wiring.redis(settings, timeout_seconds=_REDIS_SECONDS)), wiring.calls(settings)),
+        ledger=RedisLedger(BlockingCommands(wiring.redis(settings, timeout_seconds=_REDIS_SECONDS)), wiring.calls(settings)),
         fetcher=fetcher,
         announcer=wiring.announcer(settings),
         scratch=place,

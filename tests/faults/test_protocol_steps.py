@@ -20,8 +20,9 @@ from typing import Any
 import pytest
 
 from app.adapters.folder import FolderObjectStore
+from app.adapters.redis.blocking_commands import BlockingCommands
 from app.adapters.redis.calls import Calls, Terms
-from app.adapters.redis.client import RedisLocation, connect
+from app.adapters.redis.client import RedisLocation
 from app.adapters.redis.commands import Commands
 from app.adapters.redis.keys import Keyspace
 from app.adapters.redis.ledger import AsyncRedisLedger, RedisLedger
@@ -125,7 +126,7 @@ class House:
 @pytest.fixture
 def house(tmp_path: Path) -> Iterator[House]:
     with Valkey(aof=True) as valkey:
-        ledger = RedisLedger(connect(RedisLocation(valkey.url)), Calls(Keyspace("t:"), Terms(grace_seconds=0.01)))
+        ledger = RedisLedger(BlockingCommands(RedisLocation(valkey.url)), Calls(Keyspace("t:"), Terms(grace_seconds=0.01)))
         scratch = tmp_path / "scratch"
         scratch.mkdir()
         store = FolderObjectStore(tmp_path / "store")

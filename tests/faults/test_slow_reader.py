@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from app.adapters.redis.blocking_commands import BlockingCommands
 from app.adapters.redis.calls import Calls, Terms
-from app.adapters.redis.client import RedisLocation, connect
+from app.adapters.redis.client import RedisLocation
 from app.adapters.redis.keys import Keyspace
 from app.adapters.redis.ledger import RedisLedger
 from app.domain.ids import SourceId, new_fence, owner_id
@@ -46,7 +47,7 @@ class Writer:
     """A run at work on a channel, told of milestone by milestone."""
 
     def __init__(self, redis: Valkey, channel: str) -> None:
-        self._ledger = RedisLedger(connect(RedisLocation(redis.url, 10)), Calls(Keyspace("headrace:"), Terms()))
+        self._ledger = RedisLedger(BlockingCommands(RedisLocation(redis.url, 10)), Calls(Keyspace("headrace:"), Terms()))
         self._owner, self._fence, self._seq = owner_id("dev", "e2e"), new_fence(), 0
         self._record = record(SourceId(f"source-of-{channel}"), ws=channel)
         assert self._ledger.claim(self._owner, self._record, fence=self._fence, worker=this_worker()).kind == "ok"

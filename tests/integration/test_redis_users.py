@@ -20,9 +20,9 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.retry import Retry
 from websockets.sync.client import connect
 
+from app.adapters.redis.blocking_commands import BlockingCommands
 from app.adapters.redis.calls import Calls, Terms
 from app.adapters.redis.client import RedisLocation
-from app.adapters.redis.client import connect as connect_to_redis
 from app.adapters.redis.keys import Keyspace
 from app.adapters.redis.ledger import RedisLedger
 from app.domain.errors import Unavailable
@@ -96,7 +96,7 @@ def test_of_the_dangerous_commands_who_appends_has_info_and_flower_none(server, 
 
 
 def test_a_right_that_is_lacking_is_no_mere_outage(server, caplog):
-    with closing(connect_to_redis(RedisLocation(redis_users.url(server, "worker")))) as redis, pytest.raises(Unavailable):
+    with closing(BlockingCommands(RedisLocation(redis_users.url(server, "worker")))) as redis, pytest.raises(Unavailable):
         RedisLedger(redis, Calls(Keyspace("headrace:"), Terms())).lead("me", seconds=10)
     assert "Redis refused" in caplog.text
 

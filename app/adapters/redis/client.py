@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -49,6 +50,12 @@ def script(name: str) -> str:
     """The text of a script, behind the functions that all of them share."""
     folder = files("app.adapters.redis") / "lua"
     return "".join((folder / f"{part}.lua").read_text() for part in ("_append", "_turns", name))
+
+
+@cache
+def sha(name: str) -> str:
+    """What EVALSHA calls it."""
+    return hashlib.sha1(script(name).encode(), usedforsecurity=False).hexdigest()
 
 
 @contextmanager

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
-from functools import cache
 from typing import Any
 
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError
 
-from app.adapters.redis.client import RedisLocation, script
+from app.adapters.redis.client import RedisLocation, script, sha
 from app.adapters.redis.command_connection import CommandConnection
 
 
@@ -35,7 +33,7 @@ class Commands:
     async def run(self, name: str, keys: list[str], args: list[str | int | bytes]) -> Any:
         """A script of lua/."""
         try:
-            return await self("EVALSHA", _sha(name), len(keys), *keys, *args)
+            return await self("EVALSHA", sha(name), len(keys), *keys, *args)
         except NoScriptError:  # the server is new, or began anew; with the text it keeps the script
             return await self("EVAL", script(name), len(keys), *keys, *args)
 
@@ -77,8 +75,3 @@ class Commands:
             self._connection.drop()
             self._connection = None
             await asyncio.sleep(0)  # the transport closes in the next turn
-
-
-@cache
-def _sha(name: str) -> str:
-    return hashlib.sha1(script(name).encode(), usedforsecurity=False).hexdigest()

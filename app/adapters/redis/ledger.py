@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
-from redis import Redis
-
+from app.adapters.redis.blocking_commands import BlockingCommands
 from app.adapters.redis.breaker import Breaker
 from app.adapters.redis.calls import Call, Calls, ended_runs, ledger_record
-from app.adapters.redis.client import script, unavailable
+from app.adapters.redis.client import unavailable
 from app.adapters.redis.commands import Commands
 from app.domain.channel import ChannelState, Heads, Registration
 from app.domain.events import Milestone, SourceProgress, SourceReceiving
@@ -26,18 +25,20 @@ T = TypeVar("T")
 _PING_SECONDS = 60
 
 
+def _hash(answer: list[bytes]) -> dict[bytes, bytes]:
+    return dict(zip(answer[::2], answer[1::2], strict=True))
+
+
 class RedisLedger:
     """Implements ports.Ledger."""
 
-    def __init__(self, redis: Redis, calls: Calls) -> None:
+    def __init__(self, redis: BlockingCommands, calls: Calls) -> None:
         self._redis = redis
         self._calls = calls
-        self._scripts: dict[str, Any] = {}
 
     def _run(self, call: Call[T]) -> T:
-        loaded = self._scripts.get(call.script) or self._scripts.setdefault(call.script, self._redis.register_script(script(call.script)))
         with unavailable():
-            return call.parse(loaded(keys=call.keys, args=call.args))
+            return call.parse(self._redis.run(call.script, call.keys, call.args))
 
     def accept(self, owner: OwnerId, record: InboxRecord, *, receiving: UploadId | None = None, again: bool = False) -> bool:
         return self._run(self._calls.accept(owner, record, receiving, again=again))
@@ -77,7 +78,7 @@ class RedisLedger:
 
     def queueing(self) -> list[tuple[OwnerId, Lane]]:
         with unavailable():
-            names = cast("set[bytes]", self._redis.smembers(self._calls.keys.queueing))
+            names = self._redis("SMEMBERS", self._calls.keys.queueing)
         found = (name.decode().partition("~") for name in sorted(names))
         return [(OwnerId(owner), Lane(lane)) for owner, _, lane in found]
 
@@ -95,11 +96,11 @@ class RedisLedger:
 
     def is_whole(self) -> bool:
         with unavailable():
-            return bool(self._redis.hexists(self._calls.keys.scan, "whole"))
+            return bool(self._redis("HEXISTS", self._calls.keys.scan, "whole"))
 
     def record(self, owner: OwnerId, source: SourceId) -> LedgerRecord | None:
         with unavailable():
-            return ledger_record(cast("dict[bytes, bytes]", self._redis.hgetall(self._calls.keys.source(owner, source))))
+            return ledger_record(_hash(self._redis("HGETALL", self._calls.keys.source(owner, source))))
 
     def forget(self, owner: OwnerId, source: SourceId) -> None:
         self._run(self._calls.forget(owner, source))
@@ -109,7 +110,7 @@ class RedisLedger:
 
     def ping(self) -> None:
         with unavailable():
-            self._redis.set(self._calls.keys.ping, b"", ex=_PING_SECONDS)
+            self._redis("SET", self._calls.keys.ping, b"", "EX", _PING_SECONDS)
 
     def close(self) -> None:
         self._redis.close()
@@ -134,8 +135,7 @@ class AsyncRedisLedger:
         return await self._guarded(lambda: self._redis(*command))
 
     async def _hash(self, key: str) -> dict[bytes, bytes]:
-        found = await self._ask("HGETALL", key)
-        return dict(zip(found[::2], found[1::2], strict=True))
+        return _hash(await self._ask("HGETALL", key))
 
     async def accept(self, owner: OwnerId, record: InboxRecord, *, receiving: UploadId | None = None) -> bool:
         return await self._run(self._calls.accept(owner, record, receiving))

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from app.adapters.folder import FolderObjectStore
+from app.adapters.redis.blocking_commands import BlockingCommands
 from app.adapters.redis.calls import Calls, Terms
-from app.adapters.redis.client import RedisLocation, connect
+from app.adapters.redis.client import RedisLocation
 from app.adapters.redis.keys import Keyspace
 from app.adapters.redis.ledger import RedisLedger
 from app.domain.errors import Unavailable
@@ -41,7 +42,7 @@ class Writer:
     def __init__(self, folder: Path, redis_url: str, channels: list[ChannelId], seed: int) -> None:
         self._random = random.Random(seed)
         self._store = FolderObjectStore(folder / "store")
-        self.ledger = RedisLedger(connect(RedisLocation(redis_url)), Calls(Keyspace(PREFIX), Terms(attempts=_ATTEMPTS, turns=_TURNS)))
+        self.ledger = RedisLedger(BlockingCommands(RedisLocation(redis_url)), Calls(Keyspace(PREFIX), Terms(attempts=_ATTEMPTS, turns=_TURNS)))
         self._announcer = Announcer([SECRET], timedelta(days=1), lambda: datetime.now(UTC))
         self._channels = channels
         self.ended: dict[ChannelId, dict[SourceId, RunResult]] = {channel: {} for channel in channels}

@@ -9,7 +9,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from app.adapters.redis.client import RedisLocation
 from app.adapters.redis.commands import Commands
-from tests.unit.adapters.scripted_redis import ScriptedRedis
+from tests.unit.adapters.echo_redis import Echo
 
 pytestmark = pytest.mark.anyio
 
@@ -17,33 +17,6 @@ pytestmark = pytest.mark.anyio
 @pytest.fixture(params=["asyncio", "uvloop"])
 def anyio_backend(request):
     return "asyncio", {"use_uvloop": request.param == "uvloop"}
-
-
-class Echo(ScriptedRedis):
-    """Answers ECHO; `cuts`: so often it cuts the connection instead. It says nothing while it is `silent`, and keeps what it would have said."""
-
-    silent = False
-    cuts = 0
-
-    def _answer(self, command, writer):
-        if command[0] != b"ECHO":
-            super()._answer(command, writer)
-            return
-        self.commands.append(command)
-        if self.cuts:
-            self.cuts -= 1
-            writer.transport.abort()
-        elif not self.silent:
-            text = command[1]
-            writer.write(b"-%s\r\n" % text if text.startswith((b"ERR", b"OOM")) else b"$%d\r\n%s\r\n" % (len(text), text))
-
-    @property
-    def asked(self):
-        return [command[1] for command in self.commands if command[0] == b"ECHO"]
-
-    @property
-    def connections(self):
-        return len(self._writers)
 
 
 @pytest.fixture
