@@ -7,6 +7,7 @@ import random
 import time
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
@@ -41,9 +42,10 @@ class S3ObjectStore:
     def __init__(self, location: S3Location) -> None:
         Runtime.check()
         self._bucket = location.bucket
+        self._location = location
         self._base = f"{location.prefix.strip('/')}/".lstrip("/")
         try:
-            session = boto_session(location)
+            self._session = session = boto_session(location)
             self._obstore_client = obstore_client(session, location)
         except (ValueError, OSError) as error:
             raise StoreUnfit(detail=f"S3: {error}") from error
@@ -140,7 +142,10 @@ class S3ObjectStore:
         paths = [self._path(key) for key in keys]
         if paths:
             with s3_refusals():
-                obstore.delete(self._obstore, paths if len(paths) > 1 else paths[0])
+                if len(paths) > 1:
+                    obstore.delete(self._in_bulk, paths)
+                else:
+                    obstore.delete(self._obstore, paths[0])
 
     def link(self, key: str, *, filename: str, media_type: str, seconds: int) -> str | None:
         """Made without a request: whether the object is there shows when the link is followed. Seven days at most, as S3 has it."""
@@ -163,6 +168,12 @@ class S3ObjectStore:
     def _obstore(self) -> S3Store:
         Runtime.check()
         return self._obstore_client
+
+    @cached_property
+    def _in_bulk(self) -> S3Store:
+        """Made when first asked for: most processes never delete two objects at once."""
+        Runtime.check()
+        return obstore_client(self._session, self._location, deletes_in_bulk=True)
 
     def _path(self, key: str) -> str:
         return self._base + checked_key(key)
