@@ -43,7 +43,12 @@ def _started(pid: int) -> str:
 
 def this_worker() -> str:
     """The name under which this process holds leases: host, pid, start of the process."""
-    return f"{_host()}|{os.getpid()}|{_started(os.getpid())}"
+    return _worker(os.getpid())
+
+
+@cache
+def _worker(pid: int) -> str:
+    return f"{_host()}|{pid}|{_started(pid)}"
 
 
 def is_provably_dead(worker: str) -> bool:

@@ -17,6 +17,18 @@ def child(code=NAME):
     return subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stdin=subprocess.PIPE, text=True, cwd=ROOT)
 
 
+@pytest.fixture(autouse=True)
+def forgetting():
+    yield
+    forget()
+
+
+def forget():
+    """What this process knows of itself; the tests change it."""
+    lease._host.cache_clear()
+    lease._worker.cache_clear()
+
+
 def test_this_worker_lives():
     assert not is_provably_dead(this_worker())
 
@@ -25,20 +37,16 @@ def test_its_name_is_short_enough_for_redis_to_keep_a_record_small(monkeypatch):
     monkeypatch.setattr(socket, "gethostname", lambda: "ä-long-name-of-a-host." * 10)
     monkeypatch.setattr(os, "getpid", lambda: 4_194_303)
     monkeypatch.setattr(lease, "_started", lambda _pid: "9" * 20)
-    lease._host.cache_clear()
-    try:
-        assert 45 < len(this_worker().encode()) <= 64
-    finally:
-        lease._host.cache_clear()
+    forget()
+    assert 45 < len(this_worker().encode()) <= 64
 
 
 def test_hosts_whose_names_begin_alike_are_told_apart(monkeypatch):
     names = []
     for host in ("a-long-name-of-a-host-1", "a-long-name-of-a-host-2"):
         monkeypatch.setattr(socket, "gethostname", lambda host=host: host)
-        lease._host.cache_clear()
+        forget()
         names.append(this_worker())
-    lease._host.cache_clear()
     assert names[0] != names[1]
     assert all(name.startswith("a-long-name-of-a") for name in names)
 
@@ -76,6 +84,7 @@ def test_a_pid_that_another_process_has_now_is_no_sign_of_life():
 
 def test_without_the_start_of_a_process_its_pid_alone_decides(monkeypatch):
     monkeypatch.setattr(lease, "_started", lambda _pid: "")
+    forget()
     assert this_worker().endswith(f"|{os.getpid()}|")
     assert not is_provably_dead(this_worker())
 

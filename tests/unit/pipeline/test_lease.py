@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 
 import pytest
@@ -61,7 +62,7 @@ def test_a_run_that_was_cancelled_is_left(ledger, how):
 
 
 def test_however_long_the_lease_a_cancellation_is_heard_within_a_second_or_so(ledger):
-    assert beating(ledger, 3600)._every == 1
+    assert beating(ledger, 3600).every == 1
 
 
 def test_an_outage_is_known_until_a_beat_gets_through(ledger):
@@ -72,3 +73,49 @@ def test_an_outage_is_known_until_a_beat_gets_through(ledger):
         ledger.away = False
         eventually(lambda: not heartbeat.is_away)
         heartbeat.check()
+
+
+def test_all_runs_of_a_process_beat_by_one_thread_whatever_becomes_of_one(ledger, caplog):
+    class Broken(Counting):
+        def beat(self, *args, **kwargs):
+            self.beats += 1
+            raise ZeroDivisionError
+
+    broken = Broken(MemoryState())
+    with beating(ledger), beating(broken), beating(ledger, 3600):
+        eventually(lambda: ledger.beats > 3 and broken.beats > 3)
+        assert [thread.name for thread in threading.enumerate()].count("heart") == 1
+    assert "ZeroDivisionError" in caplog.text
+
+
+def test_whoever_leaves_waits_for_the_beat_that_is_under_way(ledger):
+    """It would write of a run that is over."""
+    begun, proceed, left = threading.Event(), threading.Event(), threading.Event()
+
+    class Slow(Counting):
+        def beat(self, *args, **kwargs):
+            begun.set()
+            assert proceed.wait(20)
+            return super().beat(*args, **kwargs)
+
+    slow = Slow(MemoryState())
+
+    def hold():
+        with beating(slow):
+            assert begun.wait(20)
+        left.set()
+
+    holding = threading.Thread(target=hold)
+    holding.start()
+    assert begun.wait(20)
+    assert not left.wait(0.1)
+    proceed.set()
+    holding.join()
+    assert slow.beats == 1
+
+
+def test_a_short_lease_beats_though_the_heart_sleeps_for_a_long_one(ledger):
+    with beating(ledger, 3600):
+        time.sleep(0.01)
+        with beating(ledger):
+            eventually(lambda: ledger.beats > 1)
