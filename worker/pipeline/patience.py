@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
-from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt, stop_after_delay, wait_exponential_jitter
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_exponential_jitter
 
 from app.domain.errors import Unavailable
 from app.ports import Listed, ObjectStat, ObjectStore, Transfer
@@ -34,17 +36,33 @@ class Patience:
         self.tell: Callable[[], None] = lambda: None
         self.has_waited = False
         """Something was away: then it is no wonder that the run took long."""
-        self._retrying = Retrying(
-            sleep=pause,
-            stop=stop_after_delay(seconds) & stop_after_attempt(2),
-            wait=wait_exponential_jitter(multiplier=_FIRST_PAUSE_SECONDS, max=longest_pause_seconds, jitter=_JITTER_SECONDS),
+        self._seconds = seconds
+        self._pause = pause
+        self._longest_pause_seconds = longest_pause_seconds
+
+    def __call__(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        began = time.monotonic()
+        try:
+            return call(*args, **kwargs)
+        except Unavailable as error:
+            return self._again(began, error, partial(call, *args, **kwargs))
+
+    def _again(self, began: float, failed: Unavailable, call: Callable[[], T]) -> T:
+        """After the first try. A call that does not fail is spared this: it would cost as much as itself."""
+        retrying = Retrying(
+            sleep=self._pause,
+            stop=lambda state: state.attempt_number > 1 and time.monotonic() - began >= self._seconds,
+            wait=wait_exponential_jitter(multiplier=_FIRST_PAUSE_SECONDS, max=self._longest_pause_seconds, jitter=_JITTER_SECONDS),
             retry=retry_if_exception_type(Unavailable),
             before_sleep=self._note,
             reraise=True,
         )
-
-    def __call__(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        return self._retrying(call, *args, **kwargs)
+        for attempt in retrying:
+            with attempt:
+                if attempt.retry_state.attempt_number == 1:
+                    raise failed
+                return call()
+        raise failed  # never: the last attempt raises by itself
 
     def _note(self, state: RetryCallState) -> None:
         self.has_waited = True
