@@ -151,6 +151,8 @@ class _NoProtocol:
     def names(self, *_: Any, **__: Any) -> list[str]:
         return []
 
+    keys = names
+
     def stat(self, key: str) -> Any:
         return None if key.startswith(SOURCES) else self._inner.stat(key)
 
