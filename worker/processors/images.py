@@ -69,7 +69,8 @@ class ImageProcessor(BuiltIn):
 def _recognise(image: Image.Image, frames: int, reading: Reading) -> dict[str, Any]:
     """Write down the text that is seen in it; of a fax, page by page."""
     ocr = Ocr(reading)
-    for index in range(frames if image.format == "TIFF" else 1):
+    pages = frames if image.format == "TIFF" else 1  # of a film its first frame
+    for index in range(pages):
         if image.width * image.height > reading.limits.pixels or not ocr.has_room:
             break
         try:
@@ -77,11 +78,11 @@ def _recognise(image: Image.Image, frames: int, reading: Reading) -> dict[str, A
             text = ocr.read(ImageOps.exif_transpose(image))
         except (OSError, ValueError, SyntaxError, EOFError):  # half a picture: its size is known all the same
             break
-        if frames > 1:
+        if pages > 1:
             reading.write_page(text)
         elif text:
             reading.write_text(text)
-        reading.progress(index + 1, frames, "frames")
+        reading.progress(index + 1, pages, "frames")
     return ocr.report()
 
 

@@ -156,9 +156,12 @@ def test_a_fax_is_read_page_by_page(tesseract):
 
 
 def test_of_a_film_of_frames_only_the_first_is_looked_at(tesseract):
+    film = pictures.encoded("image/gif", save_all=True, append_images=[pictures.picture().rotate(90)])
     asked = tesseract(word("seen"))
-    read(ImageProcessor(), pictures.encoded("image/gif", save_all=True, append_images=[pictures.picture().rotate(90)]), "image/gif")
+    assert read(ImageProcessor(), film, "image/gif").text == "seen"
     assert len(asked.read_text().splitlines()) == 1
+    tesseract()
+    assert read(ImageProcessor(), film, "image/gif").text is None
 
 
 def test_a_picture_of_too_many_pixels_is_not_decoded(tesseract):
