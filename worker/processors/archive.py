@@ -24,7 +24,7 @@ class ArchiveProcessor(BuiltIn):
                 members = archive.infolist()
         except (zipfile.BadZipFile, struct.error, EOFError, ValueError, NotImplementedError) as error:
             raise Failed("malformed", str(error)) from error
-        files = [member for member in members if not member.is_dir()]
+        files = [member for member in members if not member.filename.endswith("/")]  # is_dir breaks on an empty name
         for member in files:
             if not reading.write_text(f"{_shown(member.filename)}\t{member.file_size}\n"):
                 break

@@ -36,6 +36,11 @@ def test_a_name_is_one_line():
     assert read(ArchiveProcessor(), zipped({"a\n\tb\x1b": b""})).text == "a\ufffd\ufffdb\ufffd\t0\n"
 
 
+def test_a_member_may_be_without_a_name():
+    found = read(ArchiveProcessor(), zipped({"a.txt": b"12345"}).replace(b"a.txt", b"\0.txt"))
+    assert (found.text, found.extracted.details["members"]) == ("\t5\n", 1)
+
+
 def test_the_list_is_cut_at_the_limit():
     found = read(ArchiveProcessor(), zipped({f"{n:04}": b"" for n in range(100)}), limits=Limits(text_characters=70))
     assert (len(found.text), found.codes, found.extracted.details["members"]) == (70, ["truncated"], 100)
