@@ -68,9 +68,8 @@ class Conversation:
 
     def early(self, data: bytes) -> None:
         """Before the handshake was answered. A client has no business to send then; it is kept, and no more is read."""
-        if data:
-            self._early += data
-            self._connection.transport.pause_reading()
+        self._early += data
+        self._connection.transport.pause_reading()
 
     def lost(self) -> None:
         self._is_lost = True

@@ -29,7 +29,7 @@ _HIGH_BYTES = 16 * 1024
 class SocketProtocol(asyncio.Protocol):
     __slots__ = ("_conversation", "_is_full", "_is_parking", "_line", "app_state", "config", "server_state", "transport")
 
-    def __init__(self, config: Config, server_state: ServerState, app_state: dict[str, Any], _loop: asyncio.AbstractEventLoop | None = None) -> None:
+    def __init__(self, config: Config, server_state: ServerState, app_state: dict[str, Any]) -> None:
         self.config = config
         self.server_state = server_state
         self.app_state = app_state

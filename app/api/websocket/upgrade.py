@@ -34,11 +34,12 @@ class Upgrade:
     @classmethod
     def of(cls, method: bytes, target: bytes, headers: Headers) -> Upgrade:
         """From what an HTTP parser has found. Raises BadHandshake."""
+        headers = [(name, value.strip()) for name, value in headers]
         if method != b"GET" or not target.isascii():
             raise BadHandshake(400, "a WebSocket opens with GET and a path in ASCII")
         if _values(headers, b"sec-websocket-version") != [b"13"]:
             raise BadHandshake(426, "Sec-WebSocket-Version must be 13")
-        return cls(target, [(name, value.strip()) for name, value in headers], _accept_key(_values(headers, b"sec-websocket-key")))
+        return cls(target, headers, _accept_key(_values(headers, b"sec-websocket-key")))
 
     @property
     def subprotocols(self) -> list[str]:
@@ -53,7 +54,7 @@ class Upgrade:
 
 
 def _values(headers: Headers, name: bytes) -> list[bytes]:
-    return [value.strip() for key, value in headers if key == name]
+    return [value for key, value in headers if key == name]
 
 
 def _accept_key(keys: list[bytes]) -> bytes:

@@ -18,7 +18,7 @@ OTHERS = [
 def test_the_example_of_the_rfc():
     upgrade = Upgrade.of(b"GET", b"/chat?a=b", [*OTHERS, KEY, VERSION])
     assert (upgrade.target, upgrade.subprotocols) == (b"/chat?a=b", ["chat", "superchat", "third"])
-    assert (b"origin", b"http://example.com") in upgrade.headers
+    assert (b"origin", b"http://example.com") in upgrade.headers  # without the space around it
     assert upgrade.accepted("chat", [(b"x-more", b"1")]) == (
         b"HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: Upgrade\r\nsec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"
         b"sec-websocket-protocol: chat\r\nx-more: 1\r\n\r\n"
