@@ -10,6 +10,8 @@ from app.domain.results import Warned
 _SAME: Final = (
     {media.HEIC, media.HEIF, "image/heic-sequence", "image/heif-sequence"},
     {"video/mp4", "audio/mp4", "video/quicktime", "video/x-m4v", "audio/x-m4a", "audio/m4a", "audio/aac"},
+    {"audio/aac", "audio/x-aac", "audio/aacp", "audio/x-mp4a-latm"},
+    {"audio/ac3", "audio/x-ac3", "audio/eac3"},
     {"audio/mpeg", "audio/mp3", "audio/mpeg3", "audio/x-mpeg"},
     {"audio/wav", "audio/x-wav", "audio/wave", "audio/vnd.wave"},
     {"audio/ogg", "video/ogg", "application/ogg", "audio/opus"},

@@ -1,7 +1,8 @@
 """What a file is, by its bytes.
 
 Our own rules come first, so that a document has the same type on every machine; libmagic, where the system has it, knows the long
-tail of other formats. The client's word for the type is not asked. An extension only chooses among kinds of text that the bytes allow.
+tail of other formats, and is not believed where it goes by a byte or two. The client's word for the type is not asked. An extension only
+chooses among kinds of text that the bytes allow, and tells a damaged recording from noise.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any, Final
 from app.domain import media
 from worker.processors.containers import OLE_MAGIC, box_type, ole_type, zip_type
 from worker.processors.encoding import marked, unmarked_utf16
+from worker.processors.frames import sound
 
 libmagic: Any = None
 with suppress(ImportError):  # so python-magic says that the system has no libmagic
@@ -36,7 +38,7 @@ _SIGNATURES: Final = [
         (rb"II\*\0|MM\0\*", "image/tiff"),
         (rb"BM.{4}\0{4}.{4}[\x0c\x28\x34\x38\x40\x6c\x7c]\0{3}", "image/bmp"),
         (rb"8BPS\0", "image/vnd.adobe.photoshop"),
-        (rb"ID3[\x02-\x04]|\xff[\xfa\xfb\xf2\xf3][\x10-\xef]", "audio/mpeg"),
+        (rb"ID3[\x02-\x04]", "audio/mpeg"),
         (rb"RIFF....WAVE", "audio/wav"),
         (rb"fLaC\0", "audio/flac"),
         (rb"OggS\0", "audio/ogg"),
@@ -58,6 +60,13 @@ _ZIP: Final = (b"PK\x03\x04", b"PK\x05\x06")
 _NOT_TEXT: Final = re.compile(r"[\0-\x06\x0e-\x19\x1c-\x1f\x7f]|\x1a.", re.DOTALL)
 _PROLOGUE: Final = re.compile(r"\ufeff?(?:\s+|<\?.*?\?>|<!--.*?-->)*", re.DOTALL)
 _ROOT: Final = re.compile(r"<(?:!doctype\s+)?(?:[a-z][\w.-]*:)?([a-z][\w.-]*)", re.IGNORECASE)
+# How a frame of sound begins: too little to know a recording by, and enough under a name that claims one, so that a damaged one is known for it.
+_MARKS: Final = {
+    "audio/mpeg": re.compile(rb"\xff[\xe2-\xff]"),
+    "audio/aac": re.compile(rb"\xff[\xf0-\xff]|\x56[\xe0-\xff]"),
+    "audio/ac3": re.compile(rb"\x0b\x77"),
+}
+_LIBMAGIC_GUESSES: Final = {"audio/mpeg", "audio/x-mp4a-latm", "audio/x-hx-aac-adts", "audio/vnd.dolby.dd-raw", "audio/x-syx"}
 _HTML_ELEMENT: Final = re.compile(r"(a|b|body|br|div|font|h[1-6]|head|iframe|link|meta|p|script|span|style|table|title)$")
 # How text of a kind begins; an extension is not believed against it.
 _BEGINS: Final = {media.JSON: re.compile(r"[\[{\"0-9tfn-]"), media.XML: re.compile("<"), media.SVG: re.compile("<"), media.HTML: re.compile("<")}
@@ -72,18 +81,23 @@ def sniff(path: Path, filename: str) -> str:
             return zip_type(file, head)
         if head.startswith(OLE_MAGIC):
             return ole_type(file, head)
-    if found := box_type(head) or _by_signature(head):
+    if found := box_type(head) or _by_signature(head) or sound(head):
         return found
     text = head.decode(marked(head) or unmarked_utf16(head) or "latin-1", "ignore")  # good enough to see tags in
     if not _NOT_TEXT.search(text):
         return _kind_of_text(text, filename)
     if b"%PDF-" in head[:1024]:  # readers allow so much junk before it
         return media.PDF
-    return _by_libmagic(head)
+    return _claimed_sound(head, filename) or _by_libmagic(head)
 
 
 def _by_signature(head: bytes) -> str | None:
     return next((media_type for signature, media_type in _SIGNATURES if signature.match(head)), None)
+
+
+def _claimed_sound(head: bytes, filename: str) -> str | None:
+    claimed = media.suggested(filename)
+    return claimed if claimed in _MARKS and _MARKS[claimed].match(head) else None
 
 
 def _by_libmagic(head: bytes) -> str:
@@ -94,7 +108,12 @@ def _by_libmagic(head: bytes) -> str:
     except libmagic.MagicException:
         return media.UNKNOWN
     # It has other views of what is text, and names of its own for nothing.
-    return media.UNKNOWN if found.startswith(("text/", "inode/")) or media.is_text(found) or "/" not in found else found
+    return media.UNKNOWN if found.startswith(("text/", "inode/")) or media.is_text(found) or "/" not in found or _by_chance(found, head) else found
+
+
+def _by_chance(found: str, head: bytes) -> bool:
+    """Whether libmagic has it from a byte or two, as it has something to say of one file in a hundred that is nothing but noise."""
+    return found in _LIBMAGIC_GUESSES or (found == "application/x-dosexec" and not head.startswith(b"MZ"))
 
 
 def _kind_of_text(text: str, filename: str) -> str:

@@ -19,6 +19,8 @@ WITH_LIBMAGIC = pytest.param("libmagic", marks=pytest.mark.skipif(sniffing.libma
 NOISE = bytes(range(256)) * 8
 ODT_MIMETYPE = media.ODT.encode()
 NOT_DEFLATE = b"\xff" * len(zlib.compress(ODT_MIMETYPE, wbits=-15))
+MP3 = b"\xff\xfb\x90\0".ljust(417, b"\0")
+"""A frame of 128 kbit/s at 44.1 kHz."""
 CONTENT_TYPES = {"[Content_Types].xml": b"<Types/>"}
 
 
@@ -100,6 +102,11 @@ TABLE = [
     ("a.m4a", box(b"M4A ", b"isom"), "audio/mp4"),
     ("a.mp3", b"ID3\4\0\0" + NOISE, "audio/mpeg"),
     ("a.mp3", b"\xff\xfb\x90\x64" + NOISE, "audio/mpeg"),
+    ("noname", MP3 * 3, "audio/mpeg"),
+    ("big.bin", MP3 * 2 + NOISE, media.UNKNOWN),
+    ("a.ac3", b"\x0b\x77" + NOISE, "audio/ac3"),
+    ("a.aac", b"\xff\xf1" + NOISE, "audio/aac"),
+    ("a.mp3", b"\xff\x01" + NOISE, media.UNKNOWN),
     ("a.gz", b"\x1f\x8b\x08\0" + NOISE, "application/gzip"),
     # text
     ("a.txt", b"plain words\n", media.PLAIN),
