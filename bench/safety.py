@@ -20,7 +20,7 @@ import xxhash
 
 from app.domain.errors import Unavailable
 from app.domain.ids import ChannelId, Fence, SourceId, new_upload, owner_id
-from app.domain.layout import CHANNELS, INBOX, SOURCES, object_key
+from app.domain.layout import CHANNELS, INBOX, SOURCES
 from app.domain.source import InboxRecord
 from app.ports import Claim as Taken
 from app.protocol import inbox
@@ -92,9 +92,8 @@ class _Safe:
         record = InboxRecord(
             source_uuid=SourceId(str(uuid.uuid4())), ws_uuid=ChannelId(str(uuid.uuid4())), upload=new_upload(), digest=xxhash.xxh3_128_hexdigest(_BODY),
             size=len(_BODY), filename="a.txt", base_url="http://127.0.0.1",
-        )  # fmt: skip
+        ).packed(_BODY)  # fmt: skip
         began = time.perf_counter()
-        self._parts.store.put(object_key(_OWNER, record.upload), _BODY)
         self.accept(record)
         pipeline.Heartbeat = self.heartbeat  # type: ignore[misc]
         pipeline.process(self._parts, _OWNER, record.source_uuid)

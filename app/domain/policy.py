@@ -7,6 +7,8 @@ from dataclasses import dataclass
 MIB = 1024 * 1024
 PART_BYTES = 8 * MIB
 """Up to this size an upload is one PUT; above it, parts of this size (or larger, see `part_bytes`)."""
+INLINE_BYTES = 64 * 1024
+"""Up to this size the bytes travel in the inbox record: one durable request for an acceptance instead of two, one after the other."""
 MAX_PARTS = 10_000
 """S3's limit of parts in one multipart upload."""
 JSON_BODY_BYTES = 10 * MIB

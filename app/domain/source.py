@@ -52,10 +52,11 @@ Kind = Literal["file-upload", "url-upload"]
 class InboxRecord(Stored):
     """The acceptance of one run of a source, as it lies in inbox/: whoever finds it can do the whole rest.
 
-    Written create-only after the bytes are durable and deleted after the end was announced, so: present = it must still be said.
+    Written create-only, with the bytes in it or after they are durable, and deleted after the end was announced, so: present = it must still be said.
     """
 
-    schema_: Literal[1] = Field(default=1, alias="schema")
+    schema_: Literal[1, 2] = Field(default=1, alias="schema")
+    """2 when it has a body, so that whoever would look for an object leaves it alone."""
     source_uuid: SourceId
     run: int = Field(default=1, ge=1)
     ws_uuid: ChannelId
@@ -85,6 +86,8 @@ class InboxRecord(Stored):
     """What the outside calls us, as the accepting request saw it: links in events start with it."""
     traceparent: str | None = None
     accepted_at: AwareDatetime = Field(default_factory=lambda: datetime.now(UTC))
+    body: bytes | None = Field(default=None, repr=False)
+    """The bytes themselves, of a small source whose object is yet to be written (protocol/inbox.py: `unpack`); base64 in JSON."""
 
     @property
     def kind(self) -> Kind:
@@ -92,3 +95,7 @@ class InboxRecord(Stored):
 
     def rerun(self, run: int) -> Self:
         return self.model_copy(update={"run": run})
+
+    def packed(self, body: bytes | None) -> Self:
+        """With the bytes in it; without, when they are None."""
+        return self.model_copy(update={"body": body, "schema_": 1 if body is None else 2})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import from_json
@@ -29,7 +29,7 @@ def json_size(value: Any) -> int:
 class Wire(BaseModel):
     """What we write: a field that nobody declared fails where it is made, not at the client."""
 
-    model_config = ConfigDict(alias_generator=kebab, populate_by_name=True, frozen=True, extra="forbid", ser_json_bytes="base64")
+    model_config = ConfigDict(alias_generator=kebab, populate_by_name=True, frozen=True, extra="forbid", ser_json_bytes="base64", val_json_bytes="base64")
 
     def to_json(self) -> bytes:
         """The wire form, without the fields that are None."""
@@ -43,7 +43,7 @@ class Stored(Wire):
 
     @classmethod
     def of_json(cls, text: str | bytes) -> Self:
-        """Raises Newer when it says a later schema than ours, else ValueError when it is nothing of ours."""
+        """Raises Newer when it says a later schema than we know, else ValueError when it is nothing of ours."""
         try:
             return cls.model_validate_json(text)
         except ValidationError:
@@ -61,8 +61,8 @@ class Stored(Wire):
 
     @classmethod
     def _refuse_newer(cls, fields: Mapping[str, Any]) -> None:
-        said, ours = fields.get("schema", fields.get("schema_")), cls.model_fields["schema_"].default
-        if isinstance(said, int) and said > ours:
+        said, ours = fields.get("schema", fields.get("schema_")), get_args(cls.model_fields["schema_"].annotation)
+        if isinstance(said, int) and said > max(ours):
             raise Newer(detail=f"{cls.__name__} of schema {said} was written by a later version", retry_after_seconds=30)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from app.domain.errors import ObjectNotFound
 from app.domain.ids import OwnerId, SourceId
-from app.domain.layout import INBOX, inbox_key, split_member
+from app.domain.layout import INBOX, inbox_key, object_key, split_member
 from app.domain.source import InboxRecord
 from app.ports import ObjectStore
 
@@ -16,7 +16,18 @@ def create(store: ObjectStore, owner: OwnerId, record: InboxRecord) -> bool:
 
     A refusal is no proof: client libraries retry by themselves and hand the winner its own refusal, so what is there decides.
     """
-    return store.create(inbox_key(owner, record.source_uuid), record.to_json()) or _is_there(store, owner, record)
+    return store.create(inbox_key(owner, record.source_uuid), record.to_json()) or holds(store, owner, record)
+
+
+def unpack(store: ObjectStore, owner: OwnerId, record: InboxRecord) -> InboxRecord:
+    """Give the bytes that travelled in a record their object. Before any commit: the record goes after it, and retries and links find the object.
+
+    Idempotent, since the key is the record's own. The record without the bytes.
+    """
+    if record.body is None:
+        return record
+    store.put(object_key(owner, record.upload), record.body)
+    return record.packed(None)
 
 
 def read(store: ObjectStore, owner: OwnerId, source: SourceId) -> InboxRecord | None:
@@ -33,11 +44,12 @@ def is_open(store: ObjectStore, owner: OwnerId, source: SourceId) -> bool:
 
 def remove(store: ObjectStore, owner: OwnerId, record: InboxRecord) -> None:
     """The last step of a run. Another run's record, which may have come since, is left alone."""
-    if _is_there(store, owner, record):
+    if holds(store, owner, record):
         store.delete([inbox_key(owner, record.source_uuid)])
 
 
-def _is_there(store: ObjectStore, owner: OwnerId, record: InboxRecord) -> bool:
+def holds(store: ObjectStore, owner: OwnerId, record: InboxRecord) -> bool:
+    """Whether this very acceptance is there: not another run's, or another request's."""
     current = read(store, owner, record.source_uuid)
     return current is not None and current.run == record.run and current.upload == record.upload
 

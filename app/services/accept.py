@@ -1,19 +1,20 @@
 """Accept: the moment from which an upload cannot be lost. The story of every upload, whichever way it came.
 
-    1  the bytes are durable                     (staging.py; for a URL there are none yet)
-       meanwhile: has the source a past?         then answer alike
+    1  the bytes are durable                     (staging.py; small ones travel in the record, for a URL there are none yet)
     2  inbox record, create-only                 = the acceptance, and the claim on the id
+       beside 1 or 2: has the source a past?     then the record is taken back, and the answer is alike
     3  one script in Redis                       record + first event + Celery message
     4  answer
 
 The source may end between the look and the claim, by another request's run. Redis tells: it keeps an ended run for longer than an
-acceptance takes (docs/adr/0012). Where it knows the run already, or is away, the store is asked again, and the record is taken back
+acceptance takes (docs/adr/0012, 0025). Where it knows the run already, or is away, the store is asked again, and the record is taken back
 if there is a past now. Redis away: the acceptance is durable, so the answer is the same; it is enqueued when Redis is back, by this process
 (owed.py), or by the reconciler, which finds the inbox record.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -60,25 +61,45 @@ class Accept:
         staged is removed), Unavailable (try again).
         """
         for _ in range(_TRIES):
-            async with self._or_drop(owner, record):
-                past = past or await self.look(owner, record.source_uuid)
-                answered = await self._answered_by(owner, record, past)
-            if not answered:
-                record = record if past.result is None else record.rerun(past.result.run + 1)
-                if await self.offload(inbox.create, self.store, owner, record):
-                    past = await self.open(owner, record, receiving)
-                    if past is None:
-                        return
-                    await self.offload(inbox.remove, self.store, owner, record)
-                    continue
-                past = None
+            if past is None and record.run == 1:
+                is_ours, past = await self._claim(owner, record)
+            else:
                 async with self._or_drop(owner, record):
-                    answered = await self._claimed_before(owner, record, receiving)
-            if answered:
-                await self._drop_bytes(owner, record)
-                return
+                    past = past or await self.look(owner, record.source_uuid)
+                    if await self._answered_by(owner, record, past):
+                        break
+                record, past = record if past.result is None else record.rerun(past.result.run + 1), None
+                is_ours = await self.offload(inbox.create, self.store, owner, record)
+            if is_ours:
+                past = past or await self.open(owner, record, receiving)
+                if past is None:
+                    return
+                await self.offload(inbox.remove, self.store, owner, record)
+                continue
+            past = None
+            async with self._or_drop(owner, record):
+                if await self._claimed_before(owner, record, receiving):
+                    break
+        else:
+            await self._drop_bytes(owner, record)
+            raise Unavailable("contended", "the source's id is being used by several requests at once")
         await self._drop_bytes(owner, record)
-        raise Unavailable("contended", "the source's id is being used by several requests at once")
+
+    async def _claim(self, owner: OwnerId, record: InboxRecord) -> tuple[bool, Outcome | None]:
+        """Whether the id is claimed by this record now; and its past, if it has one. Both at once, since nearly no source has one.
+
+        Of a first run only: where there is a past, no other request takes such a claim for one to be answered by, so it can be taken back.
+        When either fails the claim stands, if there is one: another request may have been answered by it.
+        """
+        claiming, looking = self.offload(inbox.create, self.store, owner, record), self.look(owner, record.source_uuid)
+        is_ours, past = await asyncio.gather(claiming, looking, return_exceptions=True)
+        if isinstance(is_ours, BaseException):
+            raise is_ours
+        if isinstance(past, BaseException):
+            if not is_ours:
+                await self._drop_bytes(owner, record)
+            raise past
+        return is_ours, past if past.deleted or past.result else None
 
     async def _answered_by(self, owner: OwnerId, record: InboxRecord, past: Outcome) -> bool:
         """Answer alike: True when there is nothing more to do, False when a run is due."""
@@ -136,12 +157,12 @@ class Accept:
             return await self.ledger.accept(owner, record, receiving=receiving)
         except Unavailable:
             log.warning("accepted while Redis is away; enqueued when it is back")
-            self.owed.add(("source", owner, record.source_uuid), partial(self._enqueue_late, owner, record))
+            self.owed.add(("source", owner, record.source_uuid), partial(self._enqueue_late, owner, record.packed(None)))
             return False
 
     async def _enqueue_late(self, owner: OwnerId, record: InboxRecord) -> None:
         """Unless the reconciler was faster, and the end was said. Raises Unavailable."""
-        if await self.offload(inbox.read, self.store, owner, record.source_uuid) == record:
+        if await self.offload(inbox.holds, self.store, owner, record):
             await self.ledger.accept(owner, record)
 
     @asynccontextmanager
@@ -154,7 +175,7 @@ class Accept:
             raise
 
     async def _drop_bytes(self, owner: OwnerId, record: InboxRecord) -> None:
-        if record.url is None:
+        if record.url is None and record.body is None:
             with suppress(Unavailable):  # then nobody names them, and the daily sweep takes them
                 await self.offload(self.store.delete, [object_key(owner, record.upload)])
 

@@ -43,7 +43,7 @@ class Runs:
         record, past = await self._look(owner, source)
         end = past.result
         if record is not None and not _has_ended(record, past):
-            end = await self.offload(commit, self.store, owner, await self._cancelled(owner, record))
+            end = await self.offload(commit, self.store, owner, record, await self._cancelled(owner, record))
         if end is None:
             raise _nothing()
         if end.state is not State.CANCELLED:

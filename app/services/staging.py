@@ -15,7 +15,7 @@ from xxhash import xxh3_128
 from app.domain.errors import TooLarge, Unavailable
 from app.domain.ids import OwnerId, UploadId, new_upload
 from app.domain.layout import object_key
-from app.domain.policy import MAX_PARTS, part_bytes
+from app.domain.policy import INLINE_BYTES, MAX_PARTS, part_bytes
 from app.ports import ObjectStore, Transfer
 from app.services.budget import Share
 from app.services.offload import Offload
@@ -31,6 +31,8 @@ class Staged:
     size: int
     digest: str
     """xxh3-128 of the bytes, hex: fast (20 GB/s) and for idempotence only; the worker computes the SHA-256."""
+    body: bytes | None = None
+    """The bytes, when they are few: they go into the inbox record, and nothing was written yet."""
 
 
 class Staging:
@@ -67,14 +69,21 @@ class Staging:
         await self._pay(len(self._buffer) + len(chunk))
         self._buffer += chunk
 
-    async def finish(self) -> Staged:
-        """All bytes have come: make the object durable. Asked again: the same answer. Raises Unavailable; then nothing is left."""
+    async def finish(self, *, inline: bool = False) -> Staged:
+        """All bytes have come: make the object durable. Asked again: the same answer. Raises Unavailable; then nothing is left.
+
+        `inline`: up to INLINE_BYTES are not written but handed over, for the inbox record.
+        """
         if self._staged is not None:
             return self._staged
+        body = None
         try:
             if self._transfer is None:
                 self._digest.update(self._buffer)
-                await self._offload(self._store.put, self.key, self._buffer)
+                if inline and len(self._buffer) <= INLINE_BYTES:
+                    body = bytes(self._buffer)
+                else:
+                    await self._offload(self._store.put, self.key, self._buffer)
             else:
                 if self._buffer:
                     await self._send_part()
@@ -88,7 +97,7 @@ class Staging:
             await self.abort()
             raise
         self._release()
-        self._staged = Staged(self.upload, self.size, self._digest.hexdigest())
+        self._staged = Staged(self.upload, self.size, self._digest.hexdigest(), body)
         return self._staged
 
     def hand_over(self) -> Staged:
@@ -108,7 +117,7 @@ class Staging:
         if transfer is not None:
             await self._offload(transfer.abort)
         staged, self._staged = self._staged, None
-        if staged is not None:
+        if staged is not None and staged.body is None:
             await self._remove()
 
     async def _pay(self, size: int) -> None:

@@ -14,12 +14,13 @@ from xxhash import xxh3_128_hexdigest
 from app.domain import filename
 from app.domain.errors import HeadraceError, InvalidRequest, TooLarge, Unavailable
 from app.domain.ids import ChannelId, OwnerId, SourceId, new_upload
-from app.domain.policy import UploadPolicy
+from app.domain.policy import INLINE_BYTES, UploadPolicy
 from app.domain.profile import DEFAULT, Profile
 from app.domain.source import METADATA_LIMIT_BYTES, InboxRecord
 from app.domain.urls import check_url
 from app.domain.wire import json_size
 from app.ports import Channels, ObjectStore
+from app.protocol.outcome import Outcome
 from app.services.accept import Accept
 from app.services.access import Access
 from app.services.budget import BufferBudget
@@ -93,9 +94,8 @@ class Upload:
     async def file(self, owner: OwnerId, submission: Submission, staging: Staging) -> None:
         """All bytes are in `staging`: accept them. Raises NotFound, Conflict, Unavailable; then nothing is accepted or left behind."""
         _check(submission, staging.size)
-        # The write first: it is the slowest.
         staged, known, past = await asyncio.gather(
-            staging.finish(), self._known(owner, submission.channel), self.accept.look(owner, submission.source), return_exceptions=True
+            staging.finish(inline=True), self._known(owner, submission.channel), self._past(owner, submission.source, staging), return_exceptions=True
         )
         if isinstance(staged, BaseException):
             raise staged
@@ -135,9 +135,9 @@ class Upload:
         _check(submission)
         url = submission.url or ""
         check_url(url)
-        _, past = await asyncio.gather(self._known(owner, submission.channel), self.accept.look(owner, submission.source))
+        await self._known(owner, submission.channel)
         record = self._record(submission, Staged(new_upload(), 0, "url:" + xxh3_128_hexdigest(url.encode())))
-        await self.accept(owner, record.model_copy(update={"size": None}), past=past)
+        await self.accept(owner, record.model_copy(update={"size": None}))
 
     async def document(self, owner: OwnerId, submission: Submission, body: bytes) -> None:
         """Accept bytes that are in memory already."""
@@ -148,6 +148,10 @@ class Upload:
         except BaseException:
             await staging.abort()
             raise
+
+    async def _past(self, owner: OwnerId, source: SourceId, staging: Staging) -> Outcome | None:
+        """Looked for beside the write; None where nothing is written, and it is looked for beside the claim."""
+        return await self.accept.look(owner, source) if staging.size > INLINE_BYTES else None
 
     async def _known(self, owner: OwnerId, channel: ChannelId) -> None:
         """The channel is open and ours. With Redis away nobody can tell: accepted all the same, under our own name."""
@@ -175,7 +179,7 @@ class Upload:
             traceparent=submission.traceparent,
             callback_url=submission.callback_url or None,
             organisation=submission.organisation if submission.callback_url else None,
-        )
+        ).packed(staged.body)
 
 
 def _check(submission: Submission, size_bytes: int = 0) -> None:

@@ -23,10 +23,10 @@ def _extract_or_die(stage, context):
     _extract(stage, context)
 
 
-def _freeze_and_commit(store, owner, ours):
+def _freeze_and_commit(store, owner, record, ours):
     if ours.filename == STOPS and ours.attempt == 1:
         os.kill(os.getpid(), signal.SIGSTOP)
-    return _commit(store, owner, ours)
+    return _commit(store, owner, record, ours)
 
 
 Extract.run = _extract_or_die

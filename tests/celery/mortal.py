@@ -37,9 +37,9 @@ def _progress_and_die(context, stage, *more, **named):
     _die(context.record, str(stage))
 
 
-def _commit_and_die(store, owner, ours):
+def _commit_and_die(store, owner, record, ours):
     _die(ours, STEPS[0])
-    winner = _commit(store, owner, ours)
+    winner = _commit(store, owner, record, ours)
     _die(ours, STEPS[1])
     return winner
 

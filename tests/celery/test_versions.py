@@ -36,7 +36,7 @@ def _later(producer: Producer) -> InboxRecord:
     """What was accepted by an API process of a later version."""
 
     def rewrite(record: InboxRecord) -> None:
-        theirs = json.loads(record.to_json()) | {"schema": 2, "upload": {"name": record.upload}}
+        theirs = json.loads(record.to_json()) | {"schema": 3, "upload": {"name": record.upload}}
         producer.store.put(inbox_key(producer.owner, record.source_uuid), json.dumps(theirs).encode())
 
     return producer.accept(before_the_hint=rewrite)

@@ -19,6 +19,7 @@ from app.domain.events import SourceProcessing, SourceProgress
 from app.domain.ids import new_fence
 from app.domain.layout import marker_key
 from app.domain.position import Position
+from app.domain.results import acceptance
 from app.protocol import inbox
 from app.protocol.commit import commit
 from app.protocol.outcome import outcome
@@ -257,7 +258,7 @@ class Readers(RuleBasedStateMachine):
 
     def _finish(self, record, *, succeeds: bool) -> None:
         result = a_success(record, committed_at=self.memory.clock()) if succeeds else a_failure(record)
-        commit(self.house.inner, ADA, result)
+        commit(self.house.inner, ADA, acceptance(result), result)
         self._say_the_end(record, result)
         inbox.remove(self.house.inner, ADA, record)
         self.ended.add(record.source_uuid)

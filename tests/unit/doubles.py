@@ -269,6 +269,10 @@ class House:
     def objects(self, owner: OwnerId = ADA) -> set[UploadId]:
         return {UploadId(name) for name in self.inner.names(f"objects/{owner}/")}
 
+    def bytes_of(self, record: InboxRecord, owner: OwnerId = ADA) -> bytes:
+        """What was uploaded, wherever it is: in its object, or still in the record."""
+        return self.inner.get(object_key(owner, record.upload)) if record.body is None else record.body
+
     def inbox(self) -> list[str]:
         return self.inner.names("inbox/")
 

@@ -182,7 +182,7 @@ def attempt(parts: Parts, owner: OwnerId, record: InboxRecord) -> None:
             result = _work(parts, owner, record, hold)
             if result.spent:
                 hold.store.put(dead_key(owner, record.source_uuid), b"")
-            winner = commit(hold.store, owner, result)
+            winner = commit(hold.store, owner, record.packed(None), result)  # `_work` has unpacked it
             ending(story.catch_up)
             patient = replace(parts, store=PatientStore(parts.store, ending))
             if winner is None:
@@ -240,16 +240,18 @@ def _work(parts: Parts, owner: OwnerId, record: InboxRecord, hold: _Hold) -> Run
     """The result of this attempt, not yet committed. Raises LeaseLost, Unavailable, `parts.timeouts`."""
     claim = hold.claim
     if claim.kind == "spent":
+        inbox.unpack(hold.store, owner, record)
         return _with_timeline(parts, owner, failed(owner, record, claim.code, fence=hold.fence, attempt=max(1, claim.attempt - 1), spent=True))
     with disk.refusals(), scratch.folder(parts.scratch) as folder:
         context = StageContext(
-            owner=owner, record=record, fence=hold.fence, attempt=claim.attempt, progress=claim.progress, store=hold.store, story=hold.story,
-            fetcher=parts.fetcher, parser=parts.parser, limits=parts.limits, unpacked=parts.unpacked, scratch=folder,
+            owner=owner, record=record.packed(None), body=record.body, fence=hold.fence, attempt=claim.attempt, progress=claim.progress, store=hold.store,
+            story=hold.story, fetcher=parts.fetcher, parser=parts.parser, limits=parts.limits, unpacked=parts.unpacked, scratch=folder,
             max_bytes=parts.max_upload_bytes, heartbeat=hold.heartbeat, accept_types=parts.accept_types,
         )  # fmt: skip
         hold.patience.tell = context.waits_for_storage
+        context.milestone("Worker lost. Starting again" if claim.lost else "Source received. Starting to processing")
+        inbox.unpack(hold.store, owner, record)  # before anything that may end in a result
         try:
-            context.milestone("Worker lost. Starting again" if claim.lost else "Source received. Starting to processing")
             for step in parts.stages:
                 context.check()
                 context.stage = step.stage

@@ -20,7 +20,7 @@ from app.domain.errors import Unavailable
 from app.domain.events import SourceProcessing, SourceProgress
 from app.domain.ids import ChannelId, OwnerId, SourceId, new_fence, new_upload, owner_id
 from app.domain.layout import marker_key
-from app.domain.results import RunResult, carried, failed
+from app.domain.results import RunResult, acceptance, carried, failed
 from app.domain.source import InboxRecord, State
 from app.domain.stages import Stage
 from app.protocol import inbox
@@ -115,7 +115,7 @@ class Writer:
         else:
             result = RunResult(**carried(run), fence=fence, state=State.SUCCEEDED, attempt=attempt)
         self._store.put(marker_key(run.ws_uuid, OWNER, run.source_uuid), b"")
-        commit(self._store, OWNER, result)
+        commit(self._store, OWNER, acceptance(result), result)
         self._surely(lambda: self.ledger.finish(OWNER, run, self._announcer.ended(OWNER, result), state=result.state))
         inbox.remove(self._store, OWNER, run)
         self.ended[run.ws_uuid][run.source_uuid] = result

@@ -143,7 +143,8 @@ async def test_a_token_brings_as_many_sources_as_it_may(app, house):
     refused = await upload("s-4")
     assert (refused.status, refused.json()["code"]) == (403, "token_used_up")
     assert [name.rpartition("~")[2] for name in inbox.page(house.inner, after="", limit=9)] == ["s-1", "s-2"]
-    assert len(house.inner.keys("objects/")) == 2
+    assert [house.bytes_of(inbox.read(house.inner, ADA, source)) for source in ("s-1", "s-2")] == [b"hey", b"hey"]
+    assert len(house.inner.keys("objects/")) == 1, "of several; the one that came alone is in its record"
 
 
 async def test_a_quota_is_told_with_every_answer_and_refuses_before_a_byte_of_the_body(house):

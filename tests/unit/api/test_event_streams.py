@@ -98,7 +98,7 @@ async def test_the_roll_up_is_in_the_stream_of_the_channel_and_not_in_that_of_a_
 
 
 async def test_a_source_that_has_ended_is_one_snapshot(app, house, channel):
-    commit(house.inner, ADA, a_success(channel.record))
+    commit(house.inner, ADA, channel.record, a_success(channel.record))
     inbox.remove(house.inner, ADA, channel.record)
     told = frames((await stream(app, SOURCE_EVENTS)).body)
     assert [frame["event"] for frame in told] == ["source.snapshot", "end"]
@@ -110,7 +110,7 @@ async def test_a_silent_stream_says_that_it_lives_and_finds_an_end_that_nobody_s
     streaming = asyncio.create_task(stream(app, SOURCE_EVENTS))
     await until(lambda: house.feed.watched)
     await asyncio.sleep(0.1)
-    commit(house.inner, ADA, a_success(channel.record))
+    commit(house.inner, ADA, channel.record, a_success(channel.record))
     inbox.remove(house.inner, ADA, channel.record)
     answer = await streaming
     assert answer.body.count(b": ping\n\n") > 1
@@ -126,7 +126,7 @@ async def test_a_client_that_goes_leaves_nothing_behind(app, house, channel):
 
 
 async def test_a_channel_that_a_wipe_took_is_found_by_its_markers(app, house, channel):
-    commit(house.inner, ADA, a_success(channel.record))
+    commit(house.inner, ADA, channel.record, a_success(channel.record))
     inbox.remove(house.inner, ADA, channel.record)
     house.inner.put(marker_key(CHANNEL, ADA, SOURCE), b"")
     epoch = channel.stream.epoch
@@ -221,7 +221,7 @@ async def test_the_state_of_a_source_can_be_waited_for(app, house, channel, monk
     await asyncio.sleep(0.05)
     assert not waiting.done()
     result = a_success(channel.record)
-    commit(house.inner, ADA, result)
+    commit(house.inner, ADA, channel.record, result)
     inbox.remove(house.inner, ADA, channel.record)
     if is_said:
         await channel.finish(result)

@@ -47,6 +47,7 @@ async def worker(house, make=a_success):
         for owner, source in map(split_member, inbox.page(house.inner, after="", limit=100)):
             record = inbox.read(house.inner, owner, source)
             result = make(record)
+            inbox.unpack(house.inner, owner, record)
             house.inner.create(result_key(owner, source, record.run), result.to_json())
             if not house.ledger.away:
                 await house.ledger.finish(owner, record, announcer().ended(owner, result), state=result.state)
@@ -228,7 +229,7 @@ async def test_the_same_upload_again_is_answered_alike_and_another_is_a_409(app,
     other, form_type = multipart(("ws-uuid", CHANNEL), ("source-uuid", SOURCE), ("file", b"others", "a.txt"))
     answer = await call(app, "POST", "/upload-source", other, form_type)
     assert (answer.status, answer.json()["code"]) == (409, "digest_mismatch")
-    assert len(house.objects()) == 1
+    assert (house.bytes_of(inbox.read(house.inner, ADA, SOURCE)), house.objects()) == (b"hello", set())
 
 
 async def test_an_empty_file_is_accepted_since_a_worker_says_what_is_wrong_with_it(app, house):

@@ -14,7 +14,7 @@ SAID = {
     "max_bytes": 9, "types": ["text/*"], "callback_url": "http://c/", "organisation": "acme", "tags": [{"a": "b"}], "metadata": {"c": 1}, "profile": "scans", "options": {"x": True}, "base_url": "http://b",
     "accepted_at": datetime(2026, 1, 2, tzinfo=UTC),
 }  # fmt: skip
-OF_THE_REQUEST = {"schema_", "traceparent", "upload"}
+OF_THE_REQUEST = {"schema_", "traceparent", "upload", "body"}
 """Not of the source: each run has its own."""
 
 

@@ -68,7 +68,7 @@ def test_fields_of_a_later_version_survive_the_round_trip_and_a_new_run(unknown)
     assert json.loads(record.rerun(9).to_json()) == raw | {"run": 9}
 
 
-@pytest.mark.parametrize("change", [{"schema": 2}, {"run": 0}, {"size": -1}, {"accepted-at": "2026-01-02T03:04:05"}, {"upload": None}])
+@pytest.mark.parametrize("change", [{"schema": 3}, {"run": 0}, {"size": -1}, {"accepted-at": "2026-01-02T03:04:05"}, {"upload": None}])
 def test_a_record_that_makes_no_sense_is_refused(change):
     with pytest.raises(ValidationError):
         InboxRecord.model_validate_json(json.dumps(json.loads(GOLDEN) | change))

@@ -2,6 +2,7 @@ import pytest
 
 from app.domain.errors import Unavailable
 from app.domain.layout import inbox_key, marker_key, object_key, result_key, tombstone_key
+from app.domain.results import acceptance
 from app.protocol import inbox
 from app.protocol.commit import commit
 from app.protocol.erase import close, erase
@@ -15,16 +16,16 @@ def live(store, owner=ADA, source=SOURCE, *, open_=True):
     for record in (first, second):
         store.put(object_key(owner, record.upload), b"abc")
         store.put(marker_key(record.ws_uuid, owner, source), b"")
-    commit(store, owner, a_failure(first, owner=owner))
+    commit(store, owner, first, a_failure(first, owner=owner))
     done = a_success(a_record(source, run=2, url="http://example.com/"), owner=owner)
     for artifact in done.artifacts.values():
         store.put(artifact.key, b"abc")
-    commit(store, owner, done)
+    commit(store, owner, acceptance(done), done)
     if open_:
         inbox.create(store, owner, second)
         store.put(f"sources/{owner}/{source}/runs/3/dead/text", b"x")
     else:
-        commit(store, owner, a_success(second, owner=owner))
+        commit(store, owner, second, a_success(second, owner=owner))
     return second
 
 
@@ -127,5 +128,5 @@ def test_more_than_a_page_of_artifacts_goes_too(store, monkeypatch):
 def test_no_commit_comes_after_a_deletion(store):
     record = live(store)
     settle(store)
-    assert commit(store, ADA, a_success(record)) is None
+    assert commit(store, ADA, record, a_success(record)) is None
     assert store.stat(result_key(ADA, SOURCE, 3)) is None

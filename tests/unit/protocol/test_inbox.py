@@ -1,7 +1,7 @@
 import pytest
 
 from app.domain.errors import Unavailable
-from app.domain.layout import member
+from app.domain.layout import member, object_key
 from app.protocol import inbox
 from tests.unit.doubles import ADA, EVE, SOURCE, Troubled, a_record
 
@@ -27,6 +27,23 @@ def test_a_refusal_whose_reason_cannot_be_read_is_neither_yes_nor_no(store):
     troubled.reset(refuse_at=2)
     with pytest.raises(Unavailable):
         inbox.create(troubled, ADA, a_record())
+
+
+def test_bytes_that_travelled_in_a_record_get_their_object_once_and_for_all(store):
+    body = bytes(range(256))
+    packed = a_record().packed(body)
+    inbox.create(store, ADA, packed)
+    assert inbox.read(store, ADA, SOURCE) == packed
+    for _ in range(2):
+        assert inbox.unpack(store, ADA, inbox.read(store, ADA, SOURCE)) == packed.packed(None)
+        assert store.get(object_key(ADA, packed.upload)) == body
+    assert inbox.holds(store, ADA, packed.packed(None)), "it is the same acceptance, with its bytes or without"
+
+
+def test_a_record_without_bytes_has_nothing_to_unpack(store):
+    record = a_record()
+    assert inbox.unpack(store, ADA, record) is record
+    assert store.keys("objects/") == []
 
 
 def test_only_the_run_s_own_record_is_removed(store):

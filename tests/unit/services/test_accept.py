@@ -1,5 +1,6 @@
 import asyncio
 import random
+import threading
 
 import pytest
 from hypothesis import given, settings
@@ -209,12 +210,52 @@ async def test_a_deletion_that_came_after_the_look_is_found_when_redis_is_away(h
     assert (house.inbox(), house.objects()) == ([], set())
 
 
-async def test_a_look_that_fails_leaves_nothing(house):
+async def test_a_look_that_fails_beside_the_claim_leaves_a_whole_acceptance(house):
+    """Not answered, and perhaps finished all the same: another request may have been answered by it meanwhile."""
     record = house.stage(a_record())
-    house.store.reset(refuse_at=1)
+    house.store.refuse_all = {"keys"}
     with pytest.raises(Unavailable):
         await house.accept(ADA, record)
-    assert contents(house.inner) == {}
+    assert (inbox.read(house.inner, ADA, SOURCE), house.objects(), house.ledger.memory.enqueued) == (record, {record.upload}, [])
+    house.store.refuse_all = set()
+    await house.accept(ADA, house.stage(a_record()))
+    assert (inbox.read(house.inner, ADA, SOURCE), house.objects()) == (record, {record.upload})
+    assert house.ledger.memory.enqueued == [Due(ADA, SOURCE, 1)]
+
+
+async def test_a_look_that_fails_beside_a_refused_claim_leaves_nothing_of_this_one(house):
+    first = house.stage(a_record())
+    await house.accept(ADA, first)
+    house.store.refuse_all = {"keys"}
+    with pytest.raises(Unavailable):
+        await house.accept(ADA, house.stage(a_record()))
+    assert house.objects() == {first.upload}
+
+
+async def test_a_claim_of_a_later_run_is_made_after_the_look_and_never_taken_back(house):
+    """It has a past that does not answer it, so others are answered by it from the moment that it is there."""
+    first = house.stage(a_record())
+    ended(house, a_failure(first))
+    house.store.reset()
+    await house.accept(ADA, first.rerun(2))
+    assert inbox.read(house.inner, ADA, SOURCE) == first.rerun(2)
+    assert house.store.calls.index("keys") < house.store.calls.index("create")
+    assert "delete" not in house.store.calls
+
+
+async def test_the_past_is_looked_for_beside_the_claim(house):
+    """Each waits until the other has begun."""
+    both = threading.Barrier(2)
+    for name in ("create", "keys"):
+        call = getattr(house.inner, name)
+
+        def meets(*args, call=call, **kwargs):
+            both.wait(20)
+            return call(*args, **kwargs)
+
+        setattr(house.inner, name, meets)
+    await asyncio.wait_for(house.accept(ADA, a_record().packed(b"abc")), 30)
+    assert house.ledger.memory.enqueued == [Due(ADA, SOURCE, 1)]
 
 
 async def test_with_redis_away_the_source_is_accepted_all_the_same(house):
@@ -278,11 +319,10 @@ async def test_a_store_that_refuses_at_any_call_leaves_a_whole_acceptance_or_non
 
 async def test_a_create_that_acted_and_was_not_heard_is_settled_by_the_same_upload_again(house):
     record = house.stage(a_record())
-    house.store.reset(refuse_at=2, late=True)
+    house.store.refuse_all, house.store.late = {"create"}, True
     with pytest.raises(Unavailable):
         await house.accept(ADA, record)
-    assert house.store.calls == ["keys", "create"]
-    house.store.reset()
+    house.store.refuse_all, house.store.late = set(), False
     await house.accept(ADA, house.stage(a_record()))
     assert (inbox.read(house.inner, ADA, SOURCE), house.objects()) == (record, {record.upload})
     assert house.ledger.memory.enqueued == [Due(ADA, SOURCE, 1)]
@@ -349,5 +389,49 @@ def test_of_requests_that_race_for_an_id_one_sort_of_bytes_wins_and_no_answer_is
             assert object_key(ADA, current.upload) in contents(inner)
             assert (await house.ledger.record(ADA, SOURCE)).state is State.ACCEPTED
             assert house.ledger.memory.enqueued == [Due(ADA, SOURCE, current.run)]
+
+    asyncio.run(scenario())
+
+
+@settings(max_examples=1000)
+@given(st.randoms(use_true_random=False), st.integers(2, 4), st.sampled_from(["fresh", "failure", "unsaid failure"]), st.booleans())
+def test_of_requests_that_race_in_a_store_that_refuses_at_random_every_answer_is_kept(chance, number, past, inline):
+    """A refusal may come after the call has acted. What was answered has its acceptance, its bytes, and its place in the queue."""
+
+    async def scenario():
+        house = House(ledger=Ledger())
+        inner = house.inner
+        first = house.stage(a_record())
+        if past != "fresh":
+            ended(house, a_failure(first))
+        if past == "unsaid failure":
+            inbox.create(inner, ADA, first)
+
+        class Refusing:
+            def __getattr__(self, name):
+                real = getattr(inner, name)
+
+                def call(*args, **kwargs):
+                    lot = chance.random()
+                    if lot < 0.15:
+                        raise Unavailable("storage_unavailable")
+                    answer = real(*args, **kwargs)
+                    if lot < 0.2:
+                        raise Unavailable("storage_unavailable")
+                    return answer
+
+                return call
+
+        store, offload = Refusing(), Interleaved(chance)
+        accept = Accept(store, house.ledger, offload, announcer(), house.owed, Conclude(store, house.ledger, offload, announcer()))
+        records = [a_record().packed(b"abc") if inline else house.stage(a_record()) for _ in range(number)]
+        answers = await asyncio.gather(*(accept(ADA, record) for record in records), return_exceptions=True)
+        house.offload.close()
+        assert all(answer is None or isinstance(answer, Unavailable) for answer in answers), answers
+        if None in answers:
+            current = inbox.read(inner, ADA, SOURCE)
+            assert current.run == (1 if past == "fresh" else 2)
+            assert house.bytes_of(current) == b"abc"
+            assert (await house.ledger.record(ADA, SOURCE)).run == current.run
 
     asyncio.run(scenario())

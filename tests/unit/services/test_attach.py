@@ -261,7 +261,7 @@ async def test_a_snapshot_is_no_younger_than_the_milestones_that_follow_it(house
 async def test_a_source_whose_end_follows_has_a_snapshot_too_and_its_end_is_told_once(house, channel):
     await channel.open()
     inbox.create(house.inner, ADA, channel.record)
-    commit(house.inner, ADA, result := a_success(channel.record))
+    commit(house.inner, ADA, channel.record, result := a_success(channel.record))
     await channel.finish(result)
     line = Line()
     await attach(house, ADA, CHANNEL, Position("gone", 1), line)

@@ -4,6 +4,7 @@ import pytest
 
 from app.domain.layout import marker_key
 from app.domain.position import Position
+from app.domain.results import acceptance
 from app.protocol import inbox
 from app.protocol.commit import commit
 from tests.unit.doubles import ADA, CHANNEL, NOW, a_record, a_success
@@ -113,7 +114,7 @@ async def ended(house, channel, *, committed_at=None):
     """Ends without a word that the channel has (any more)."""
     result = a_success(channel.record, committed_at=committed_at or channel.stream.began)
     house.inner.put(marker_key(CHANNEL, ADA, channel.record.source_uuid), b"")
-    commit(house.inner, ADA, result)
+    commit(house.inner, ADA, acceptance(result), result)
     inbox.remove(house.inner, ADA, channel.record)
 
 

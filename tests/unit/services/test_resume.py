@@ -8,6 +8,7 @@ import pytest
 from app.domain.errors import InvalidRequest
 from app.domain.layout import marker_key
 from app.domain.position import Position, position, start
+from app.domain.results import acceptance
 from app.protocol import inbox
 from app.protocol.commit import commit
 from tests.unit.doubles import ADA, CHANNEL, SOURCE, a_failure, a_record, a_success
@@ -19,7 +20,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("soon")]
 def committed(house, result, *, channel=CHANNEL):
     """The run has ended, and its end was said: no inbox record."""
     house.inner.put(marker_key(channel, ADA, result.source_uuid), b"")
-    commit(house.inner, ADA, result)
+    commit(house.inner, ADA, acceptance(result), result)
 
 
 def parsed(heard):

@@ -57,6 +57,15 @@ async def test_a_source_that_nobody_works_on_is_cancelled_at_once(house, accepte
     assert (await house.sources.show(ADA, SOURCE)).state is State.CANCELLED
 
 
+async def test_what_was_cancelled_before_a_worker_came_can_be_run_again_with_the_bytes_that_travelled_in_its_record(house):
+    record = a_record().packed(b"few bytes")
+    await house.accept(ADA, record)
+    await house.runs.cancel(ADA, SOURCE)
+    await retry(house)
+    again = inbox.read(house.inner, ADA, SOURCE)
+    assert (again.run, again.schema_, again.body, house.bytes_of(again)) == (2, 1, None, b"few bytes")
+
+
 async def test_a_worker_that_is_at_it_has_lost_it(house, accepted):
     worker = house.ledger._sync
     worker.claim(ADA, accepted, fence="f", worker="w")

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from prometheus_client import REGISTRY
 
 from app.domain.errors import Unavailable
+from app.domain.results import acceptance
 from app.protocol import inbox
 from app.protocol.commit import commit
 from app.services import held, mailbox
@@ -52,7 +53,7 @@ async def test_a_reader_waits_for_what_was_accepted_and_redis_does_not_know(hous
         channel.record = record
         channel.published()
         result = a_success(record)
-        commit(house.inner, ADA, result)
+        commit(house.inner, ADA, acceptance(result), result)
         await channel.finish(result)
         inbox.remove(house.inner, ADA, record)
         await asyncio.wait_for(reading, 20)

@@ -4,12 +4,15 @@ import pytest
 from xxhash import xxh3_128_hexdigest
 
 from app.domain.errors import InvalidRequest, NotFound, Unavailable
-from app.domain.policy import MIB
+from app.domain.policy import INLINE_BYTES, MIB
+from app.ports import Due
 from app.protocol import inbox
 from app.services.upload import Submission
 from tests.unit.doubles import ADA, CHANNEL, EVE, SOURCE, House, contents
 
 pytestmark = pytest.mark.anyio
+
+LONG = b"[" + b" " * INLINE_BYTES + b"]"
 
 
 @pytest.fixture
@@ -92,17 +95,38 @@ async def test_another_s_channel_is_refused_and_the_bytes_go(house):
     assert contents(house.inner) == {}
 
 
-async def test_a_store_that_does_not_take_the_bytes_accepts_nothing(house):
-    house.store.refuse_all = {"put"}
+@pytest.mark.parametrize(("body", "call"), [(b"{}", "create"), (LONG, "put")], ids=["inline", "object"])
+async def test_a_store_that_does_not_take_the_bytes_accepts_nothing(house, body, call):
+    house.store.refuse_all = {call}
     with pytest.raises(Unavailable):
-        await house.upload.document(ADA, submission(), b"{}")
+        await house.upload.document(ADA, submission(), body)
     assert contents(house.inner) == {}
+
+
+async def test_few_bytes_travel_in_the_record_which_is_then_all_that_is_written(house):
+    for source, size in (("s-1", 0), ("s-2", INLINE_BYTES), ("s-3", INLINE_BYTES + 1)):
+        house.store.reset()
+        await house.upload.file(ADA, submission(source=source), await staged(house, bytes(size)))
+        record = inbox.read(house.inner, ADA, source)
+        is_inline = size <= INLINE_BYTES
+        assert (house.bytes_of(record), record.schema_, record.body is not None) == (bytes(size), 2 if is_inline else 1, is_inline)
+        assert [call for call in house.store.calls if call in {"put", "create"}] == (["create"] if is_inline else ["put", "create"])
+
+
+async def test_many_acceptances_that_redis_is_owed_do_not_hold_their_bytes(house):
+    house.ledger.away = True
+    await house.upload.document(ADA, submission(), b"{}")
+    owed = house.owed._owed["source", ADA, SOURCE]
+    assert owed.args[1].body is None
+    house.ledger.away = False
+    await owed()
+    assert house.ledger.memory.enqueued == [Due(ADA, SOURCE, 1)]
 
 
 async def test_a_document_in_memory_is_accepted_like_a_file(house):
     await house.upload.document(ADA, submission(filename="d.json"), b"{}")
     record = inbox.read(house.inner, ADA, SOURCE)
-    assert house.inner.get(f"objects/{ADA}/{record.upload}") == b"{}"
+    assert house.bytes_of(record) == b"{}"
     assert house.budget._left == house.budget_bytes
 
 
@@ -143,12 +167,13 @@ async def test_redis_away_stops_no_upload(house):
     assert len(house.inbox()) == 1
 
 
+@pytest.mark.parametrize("body", [b"{}", LONG], ids=["inline", "object"])
 @pytest.mark.parametrize("ticks", range(12))
-async def test_a_request_that_is_cancelled_leaves_a_whole_acceptance_or_no_record(house, ticks):
-    task = asyncio.create_task(house.upload.document(ADA, submission(), b"{}"))
+async def test_a_request_that_is_cancelled_leaves_a_whole_acceptance_or_no_record(house, ticks, body):
+    task = asyncio.create_task(house.upload.document(ADA, submission(), body))
     for _ in range(ticks):
         await asyncio.sleep(0.0003)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     record = inbox.read(house.inner, ADA, SOURCE)
-    assert record is None or record.upload in house.objects()
+    assert record is None or house.bytes_of(record) == body

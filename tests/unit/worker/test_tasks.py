@@ -61,7 +61,7 @@ def test_a_job_of_a_later_version_is_left_to_a_worker_of_that_version(store, led
 
 def test_a_record_of_a_later_version_is_not_claimed_and_not_failed(store, ledger):
     record = a_record()
-    put(store, record, schema=2, upload={"new": "shape"})
+    put(store, record, schema=3, upload={"new": "shape"})
     ledger.accept(ADA, record)
     tasks.process_source(**JOB)
     assert ledger.deferred == [(ADA, SOURCE, tasks.DEFER_SECONDS)]

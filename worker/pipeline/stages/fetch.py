@@ -39,6 +39,10 @@ def _download(context: StageContext) -> None:
             found.size = found.path.stat().st_size
             return
         found.path = context.scratch / "original"
+        if context.body is not None:
+            found.path.write_bytes(context.body)
+            found.size = len(context.body)
+            return
         # What the API held in memory we can hold too; a single request costs a store far less than a stream.
         is_small = found.size <= PART_BYTES
         with found.path.open("wb") as file:
