@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from urllib.parse import unquote_plus
 
 from fastapi import WebSocket
 
@@ -22,7 +23,8 @@ async def joined(websocket: WebSocket, ws_uuid: str, services: Services) -> tupl
     Raises InvalidRequest, Unauthorized, Forbidden, NotFound, TooManySockets, TooManyGuesses, Unavailable; then nothing is counted.
     """
     headers = websocket.headers
-    if not services.origins.allow(headers.getlist("origin"), services.addresses.base_url(websocket)):
+    origins = headers.getlist("origin")
+    if origins and not services.origins.allow(origins, services.addresses.base_url(websocket)):
         raise Forbidden("origin_refused", "pages of this origin may not connect; HEADRACE_CORS_ORIGINS lists those that may")
     channel = channel_id(ws_uuid)
     try:
@@ -50,4 +52,10 @@ def _token(websocket: WebSocket) -> str | None:
     for offered in websocket.scope.get("subprotocols", ()):
         if offered.startswith(_TOKEN):
             return str(offered.removeprefix(_TOKEN))
-    return websocket.query_params.get("token")
+    return next(reversed(asked(websocket.scope["query_string"], "token")), None)
+
+
+def asked(query: bytes, name: str) -> list[str]:
+    """The values of one parameter of a query, in their order. Of these two at most are looked for, and a whole QueryParams costs more than both."""
+    pairs = (pair.partition("=") for pair in query.decode("latin-1").split("&"))
+    return [unquote_plus(value) for key, _, value in pairs if unquote_plus(key) == name]

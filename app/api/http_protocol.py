@@ -73,7 +73,7 @@ class HttpProtocol(HttpToolsProtocol):
             super().handle_websocket_upgrade()
             return
         self.connections.discard(self)
-        socket = SocketProtocol(self.config, self.server_state, self.app_state)
+        socket = SocketProtocol(self.config, self.server_state, self.app_state, self.loop)
         socket.connection_made(self.transport)
         socket.upgrade(self.scope["method"].encode("ascii"), self.url, self.headers, self.client, self.server)
         self.transport.set_protocol(socket)

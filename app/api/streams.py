@@ -13,7 +13,7 @@ from starlette.websockets import WebSocket
 
 from app.api.deps import Services
 from app.api.errors import from_error
-from app.api.handshake import joined, subprotocol
+from app.api.handshake import asked, joined, subprotocol
 from app.domain.errors import HeadraceError, Unavailable
 from app.domain.position import start
 from app.services.reader import Reader
@@ -59,7 +59,7 @@ async def watch_channel(websocket: WebSocket, ws_uuid: str, services: Services) 
     try:
         if services.lines.is_draining:
             raise Unavailable("stopping", "this process is stopping; another one answers soon")
-        after = start(websocket.query_params.getlist("after"))
+        after = start(asked(websocket.scope["query_string"], "after"))
         reader, state = await joined(websocket, ws_uuid, services)
     except HeadraceError as error:
         await websocket.send_denial_response(from_error(error))

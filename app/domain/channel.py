@@ -10,8 +10,7 @@ from app.domain.ids import OwnerId
 from app.domain.position import Position
 
 
-@dataclass(frozen=True, slots=True)
-class ChannelState:
+class ChannelState(NamedTuple):
     owner: OwnerId
     head: int
     """Offset of the latest milestone; 0 before the first."""
@@ -49,8 +48,8 @@ class ChannelState:
 
     def goes_on_after(self, position: Position) -> bool:
         """Whether all that was said after the position is kept, and nothing that was said up to there was lost."""
-        end = next((end for end in (*self.past, self.last) if end.epoch == position.epoch), None)
-        return end is not None and self.first - 1 <= position.offset <= end.offset
+        end = self.head if position.epoch == self.epoch else next((end.offset for end in self.past if end.epoch == position.epoch), -1)
+        return self.first - 1 <= position.offset <= end
 
 
 class Heads(NamedTuple):

@@ -29,17 +29,19 @@ class Sockets:
 
     def enter(self, owner: OwnerId, channel: ChannelId) -> None:
         """Count one more. Raises TooManySockets, and then counts nothing. Whoever entered leaves, once."""
-        opened = self._of(owner)
-        for count, limit, what in (
-            (self.open, self._limits.per_process, "here"),
-            (opened.total(), self._limits.per_owner, "for this owner"),
-            (opened[channel], self._limits.per_channel, "on this channel"),
-        ):
-            if count >= limit:
-                raise TooManySockets(detail=f"{limit} sockets are open {what} already", limit=limit)
+        if self.open >= self._limits.per_process:
+            raise _too_many(self._limits.per_process, "here")
+        opened = self._of(owner) if owner in self._owners else None  # usually it is the first
+        if (opened.total() if opened else 0) >= self._limits.per_owner:
+            raise _too_many(self._limits.per_owner, "for this owner")
+        if (opened[channel] if opened else 0) >= self._limits.per_channel:
+            raise _too_many(self._limits.per_channel, "on this channel")
         self.open += 1
-        opened[channel] += 1
-        self._keep(owner, opened)
+        if opened is None:
+            self._owners[owner] = channel
+        else:
+            opened[channel] += 1
+            self._keep(owner, opened)
 
     def leave(self, owner: OwnerId, channel: ChannelId) -> None:
         self.open -= 1
@@ -52,3 +54,7 @@ class Sockets:
             del self._owners[owner]
         else:
             self._owners[owner] = next(iter(opened)) if opened.total() == 1 else opened
+
+
+def _too_many(limit: int, where: str) -> TooManySockets:
+    return TooManySockets(detail=f"{limit} sockets are open {where} already", limit=limit)

@@ -3,7 +3,6 @@
 import itertools
 import json
 import uuid
-from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
@@ -181,7 +180,7 @@ class LedgerModel(RuleBasedStateMachine):
         ends = []
         for channel in CHANNELS:
             states = [ledger.state(OWNER, channel) for ledger in (self.memory, self.redis)]
-            ours, theirs = (s and (replace(s, epoch="", past=(), began=None), [end.offset for end in s.past]) for s in states)
+            ours, theirs = (s and (s._replace(epoch="", past=(), began=None), [end.offset for end in s.past]) for s in states)
             assert ours == theirs
             told = [(sorted(ledger.sources(OWNER, channel)), ledger.ends(OWNER, channel)) for ledger in (self.memory, self.redis)]
             assert told[0] == told[1]

@@ -36,7 +36,10 @@ class Breaker:
     def __init__(self, probe: Callable[[], Awaitable[object]], *, timeout_seconds: float) -> None:
         self._probe = probe
         self._timeout_seconds = timeout_seconds
-        self._under_way: set[asyncio.Timeout] = set()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._under_way: dict[asyncio.Timeout, float] = {}
+        """Until when each may last, the oldest first. One timer watches all of them: one for each call would cost as much as the call."""
+        self._watchdog: asyncio.TimerHandle | None = None
         self._probing: asyncio.Task[None] | None = None
 
     @property
@@ -48,19 +51,39 @@ class Breaker:
         if self._probing is not None:
             REDIS_REFUSED.inc()
             raise Unavailable("redis_unavailable", "Redis does not answer; it is asked again in the background")
-        deadline = asyncio.timeout(self._timeout_seconds)
+        deadline = asyncio.Timeout(None)
         try:
             async with deadline:
-                self._under_way.add(deadline)
+                self._watch(deadline)
                 return await ask()
         except (TimeoutError, RedisTimeoutError):
-            self._under_way.discard(deadline)
+            self._under_way.pop(deadline, None)
             self._open()
             raise
         finally:
-            self._under_way.discard(deadline)
+            self._under_way.pop(deadline, None)
+
+    def _watch(self, call: asyncio.Timeout) -> None:
+        loop = self._loop = self._loop or asyncio.get_running_loop()
+        until = self._under_way[call] = loop.time() + self._timeout_seconds
+        if self._watchdog is None:
+            self._watchdog = loop.call_at(until, self._look)
+
+    def _look(self) -> None:
+        self._watchdog = None
+        if self._loop is None:
+            return
+        now = self._loop.time()
+        for call, until in self._under_way.items():
+            if until > now:
+                self._watchdog = self._loop.call_at(until, self._look)
+                return
+            if not call.expired():
+                call.reschedule(now)
 
     async def close(self) -> None:
+        if self._watchdog is not None:
+            self._watchdog.cancel()
         if self._probing is not None:
             self._probing.cancel()
             with suppress(asyncio.CancelledError):

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -58,13 +56,18 @@ def sha(name: str) -> str:
     return hashlib.sha1(script(name).encode(), usedforsecurity=False).hexdigest()
 
 
-@contextmanager
-def unavailable() -> Iterator[None]:
+class unavailable:  # noqa: N801 - `with unavailable():`, a class since a generator would cost more than the rest of the way there
     """Redis' failures as ours: it is away, frozen, loading or full."""
-    try:
-        yield
-    except (RedisError, OSError, RuntimeError) as error:  # uvloop says RuntimeError of a transport that was closed under redis-py
+
+    __slots__ = ()
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if not isinstance(error, RedisError | OSError | RuntimeError):  # uvloop says RuntimeError of a transport that was closed under redis-py
+            return
         # Full and the like, or a right that its user lacks; or a fault in a script of ours, which must not look like an outage only.
         if type(error) in {ResponseError, NoPermissionError}:
-            log.error("Redis refused: %s", error)  # noqa: TRY400 - the text says it all
+            log.error("Redis refused: %s", error)
         raise Unavailable("redis_unavailable", f"Redis did not answer: {type(error).__name__}") from error

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import random
 import uuid
+from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -49,28 +50,44 @@ class RedisLiveFeed:
         self._own = f"{keys.prefix}live-feed:{uuid.uuid4().hex}".encode()
         self._opening: dict[bytes, asyncio.Future[None]] = {}
         """Subscriptions that were not acknowledged yet. Of the others nothing is kept here, since there are ten thousand."""
+        self._awaited: deque[tuple[float, OwnerId, ChannelId, asyncio.Future[None]]] = deque()
+        """The same in their order, each with the moment when it is given up; one that was acknowledged meanwhile goes at the next look."""
+        self._watchdog: asyncio.TimerHandle | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._connection: LiveConnection | None = None
         self._is_whole = False
         self._tell: Callable[[OwnerId, ChannelId, bytes], None] = lambda *_: None
 
     def watch(self, owner: OwnerId, channel: ChannelId) -> asyncio.Future[None]:
-        """Neither a task nor a coroutine: each socket that is opened pays for this."""
-        loop = asyncio.get_running_loop()
+        """Neither a task nor a coroutine nor a timer of its own: each socket that is opened pays for this."""
+        loop = self._loop = self._loop or asyncio.get_running_loop()
         name = self._keys.live(owner, channel).encode()
         acknowledged = self._opening[name] = loop.create_future()
         if self._connection is not None:
             self._connection.subscribe(name, partial(self._acknowledge, name, acknowledged))
-        late = loop.call_later(self._terms.acknowledge, self._give_up, owner, channel, acknowledged)
-        acknowledged.add_done_callback(lambda _: late.cancel())
+        until = loop.time() + self._terms.acknowledge
+        self._awaited.append((until, owner, channel, acknowledged))
+        if self._watchdog is None:
+            self._watchdog = loop.call_at(until, self._look)
         return acknowledged
+
+    def _look(self) -> None:
+        self._watchdog = None
+        while self._awaited and self._loop is not None:
+            until, owner, channel, acknowledged = self._awaited[0]
+            if not acknowledged.done() and until > self._loop.time():
+                self._watchdog = self._loop.call_at(until, self._look)
+                return
+            self._awaited.popleft()
+            if not acknowledged.done():
+                self._give_up(owner, channel, acknowledged)
 
     def _give_up(self, owner: OwnerId, channel: ChannelId, acknowledged: asyncio.Future[None]) -> None:
         name = self._keys.live(owner, channel).encode()
         if self._opening.get(name) is acknowledged:
             del self._opening[name]
             self.unwatch(owner, channel)
-        if not acknowledged.done():
-            acknowledged.set_exception(Unavailable("redis_unavailable", "Redis did not acknowledge a subscription"))
+        acknowledged.set_exception(Unavailable("redis_unavailable", "Redis did not acknowledge a subscription"))
 
     def _acknowledge(self, name: bytes, opening: asyncio.Future[None] | None) -> None:
         """Of this one only: a name that was given up may be asked for again before its first acknowledgement comes."""

@@ -32,6 +32,7 @@ class Connection(Protocol):
     """What the handshake came on."""
 
     config: Config
+    loop: asyncio.AbstractEventLoop
     server_state: ServerState
     app_state: dict[str, Any]
     transport: asyncio.Transport
@@ -59,7 +60,7 @@ class Conversation:
         self.has_answered = False
 
     def start(self) -> None:
-        task = asyncio.get_running_loop().create_task(self._run())
+        task = self._connection.loop.create_task(self._run())
         tasks = self._connection.server_state.tasks
         tasks.add(task)
         task.add_done_callback(tasks.discard)
@@ -147,7 +148,7 @@ class Conversation:
     async def _receive(self) -> Event:
         while not self._events:
             self._resume()
-            self._arrival = asyncio.get_running_loop().create_future()
+            self._arrival = self._connection.loop.create_future()
             await self._arrival
         return self._events.popleft()
 

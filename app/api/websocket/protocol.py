@@ -27,9 +27,11 @@ _HIGH_BYTES = 16 * 1024
 
 
 class SocketProtocol(asyncio.Protocol):
-    __slots__ = ("_conversation", "_is_full", "_is_parking", "_line", "app_state", "config", "server_state", "transport")
+    __slots__ = ("_conversation", "_is_full", "_is_parking", "_line", "app_state", "config", "loop", "server_state", "transport")
 
-    def __init__(self, config: Config, server_state: ServerState, app_state: dict[str, Any]) -> None:
+    def __init__(self, config: Config, server_state: ServerState, app_state: dict[str, Any], loop: asyncio.AbstractEventLoop) -> None:
+        """`loop`: to ask for the running one costs a system call each time."""
+        self.loop = loop
         self.config = config
         self.server_state = server_state
         self.app_state = app_state
@@ -102,16 +104,12 @@ class SocketProtocol(asyncio.Protocol):
     def open(self, head: bytes) -> Framed:
         """The application has accepted; `head` is the answer."""
         self.transport.write(head)
-        self._line = Framed(self, self._fd, self.config.ws_max_size)
+        self._line = Framed(self, self.transport.get_extra_info("socket").fileno(), self.config.ws_max_size)
         return self._line
 
     def ended(self) -> None:
         """The application has returned."""
         self._conversation = None
-
-    @property
-    def _fd(self) -> int:
-        return int(self.transport.get_extra_info("socket").fileno())
 
     # ------------------------------------------------------------------------------------------------ the line's wire
 
@@ -139,12 +137,13 @@ class SocketProtocol(asyncio.Protocol):
             return
         if self.transport.get_extra_info("sslcontext") is None:
             self._is_parking = True
-            self.transport.set_write_buffer_limits(0)  # so that resume_writing says when nothing waits any more
+            if self.transport.get_write_buffer_size():
+                self.transport.set_write_buffer_limits(0)  # so that resume_writing says when nothing waits any more
             self._park_soon()
 
     def _park_soon(self) -> None:
         if self._is_parking:  # not at once: the transport may be in the middle of telling us
-            asyncio.get_running_loop().call_soon(self._park)
+            self.loop.call_soon(self._park)
 
     def _park(self) -> None:
         """The descriptor goes on without the transport, whose abort closes only its own copy: the client notices nothing."""
@@ -154,7 +153,7 @@ class SocketProtocol(asyncio.Protocol):
         if self.transport.is_closing() or self.transport.get_write_buffer_size():
             return
         try:
-            fd = os.dup(self._fd)  # it does not block either: that is the connection's, not the descriptor's
+            fd = os.dup(line.fd)  # it does not block either: that is the connection's, not the descriptor's
         except OSError:  # no descriptor is left; it stays as it is
             return
         self._line = None

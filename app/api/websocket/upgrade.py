@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import base64
 import binascii
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass
 from http import HTTPStatus
+from typing import NamedTuple
 
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _SWITCHING = b"HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: Upgrade\r\nsec-websocket-accept: "
@@ -23,8 +22,7 @@ class BadHandshake(Exception):
         super().__init__(detail)
 
 
-@dataclass(frozen=True, slots=True)
-class Upgrade:
+class Upgrade(NamedTuple):
     target: bytes
     headers: Headers
     """Names in lower case, in the order in which they came."""
@@ -59,12 +57,12 @@ def _values(headers: Headers, name: bytes) -> list[bytes]:
 
 def _accept_key(keys: list[bytes]) -> bytes:
     try:
-        fits = len(keys) == 1 and len(base64.b64decode(keys[0], validate=True)) == 16
+        fits = len(keys) == 1 and len(binascii.a2b_base64(keys[0], strict_mode=True)) == 16
     except (binascii.Error, ValueError):
         fits = False
     if not fits:
         raise BadHandshake(400, "Sec-WebSocket-Key must be 16 bytes in base64, once")
-    return base64.b64encode(hashlib.sha1(keys[0] + _GUID, usedforsecurity=False).digest())
+    return binascii.b2a_base64(hashlib.sha1(keys[0] + _GUID, usedforsecurity=False).digest(), newline=False)
 
 
 def answer(status: int, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
