@@ -11,6 +11,7 @@ from celery.signals import setup_logging, worker_init, worker_process_init, work
 from app.settings import load
 from app.telemetry import logging
 from worker import kombu_guard as kombu_guard  # noqa: PLC0414 - for what it does
+from worker import pool_guard as pool_guard  # noqa: PLC0414 - as above
 from worker import refusals as refusals  # noqa: PLC0414 - as above
 from worker import tasks
 from worker.runtime import parts

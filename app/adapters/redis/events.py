@@ -51,7 +51,7 @@ class RedisLiveFeed:
         self._opening: dict[bytes, asyncio.Future[None]] = {}
         """Subscriptions that were not acknowledged yet. Of the others nothing is kept here, since there are ten thousand."""
         self._awaited: deque[tuple[float, OwnerId, ChannelId, asyncio.Future[None]]] = deque()
-        """The same in their order, each with the moment when it is given up; one that was acknowledged meanwhile goes at the next look."""
+        """The same in their order, each with the moment when it is given up; one that was acknowledged goes when the next one comes, or at the next look."""
         self._watchdog: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._connection: LiveConnection | None = None
@@ -66,6 +66,8 @@ class RedisLiveFeed:
         if self._connection is not None:
             self._connection.subscribe(name, partial(self._acknowledge, name, acknowledged))
         until = loop.time() + self._terms.acknowledge
+        while self._awaited and self._awaited[0][-1].done():  # a few at the most: they are acknowledged in order
+            self._awaited.popleft()
         self._awaited.append((until, owner, channel, acknowledged))
         if self._watchdog is None:
             self._watchdog = loop.call_at(until, self._look)
