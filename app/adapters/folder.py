@@ -1,7 +1,7 @@
 """Objects in a folder of this machine, for as many processes as like to share it: the embedded default, fit for real data.
 
 A write makes a temporary file durable, gives it its entry (the name of the key) in one step, `link` or `symlink` to create, `rename`
-to replace, and makes the directory durable: two fsyncs. Most objects have the media type that is usual for their place, and the
+to replace, and makes the directory durable: two fsyncs, one for an empty object. Most objects have the media type that is usual for their place, and the
 entry is the file. Any other type is part of the name of the file, its body, and the entry is a symbolic link to it. So whoever finds
 an entry finds whole bytes with their own type, at any moment and after any crash.
 
@@ -197,7 +197,8 @@ class FolderObjectStore:
         temp, fd = self._new_temp(suffix)
         try:
             write_at(fd, content, 0)
-            durable.sync(fd)
+            if content:  # an empty file is nothing but its entry, which its folder makes durable
+                durable.sync(fd)
         except BaseException:
             _discard(temp)
             raise

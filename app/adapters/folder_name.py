@@ -14,7 +14,7 @@ from pathlib import Path
 from urllib.parse import quote, unquote
 
 from app.adapters.object_key import checked_key, checked_type
-from app.domain.layout import CHANNELS, OBJECTS, SOURCES
+from app.domain.layout import CHANNELS, DEAD, OBJECTS, SOURCES
 
 ENTRY = "="
 BODY = "="
@@ -76,7 +76,7 @@ def shard(segment: str) -> str:
 
 def usual_type(key: str) -> str:
     """The media type of an object whose file does not name one."""
-    return "application/octet-stream" if key.startswith(OBJECTS) else "application/json"
+    return "application/octet-stream" if key.startswith((OBJECTS, CHANNELS, DEAD)) else "application/json"
 
 
 def suffix_of(key: str, media_type: str) -> str:

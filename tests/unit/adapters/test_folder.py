@@ -178,6 +178,9 @@ def test_the_bytes_are_durable_before_the_entry_and_the_entry_before_the_answer(
     store.put("inbox/b", b"x", media_type="application/json")
     assert done == ["fsync file", "rename", "fsync folder"]
     done.clear()
+    store.put("channels/w/o/marker", b"")
+    assert done[:2] == ["rename", "fsync folder"], "an empty one is its entry alone"
+    done.clear()
     store.create("inbox/c", b"x", media_type="text/plain")
     assert done == ["fsync file", "rename", "symlink", "fsync folder"]
 
