@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import multiprocessing
+import socket
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -151,7 +152,12 @@ class _Party:
             client = _Client(self, number)
             assert client.is_open is not None
             opened = client.is_open
-            await loop.create_connection(lambda client=client: client, "127.0.0.1", self.port, local_addr=(f"127.0.0.{2 + number % _SOURCES}", 0))
+            # Made here: by host and port a loop looks up both addresses each time, on the core that the server wants too.
+            made = socket.socket()
+            made.setblocking(False)
+            made.bind((f"127.0.0.{2 + number % _SOURCES}", 0))
+            await loop.sock_connect(made, ("127.0.0.1", self.port))
+            await loop.create_connection(lambda client=client: client, sock=made)
             await opened
             self.clients.append(client)
 

@@ -20,7 +20,7 @@ from app.telemetry.metrics import HISTORY_LOST, HISTORY_READS, OVERRUNS
 log = logging.getLogger(__name__)
 
 _AT_ONCE = 64
-"""Readings of this process: each holds a connection to Redis, and a channel's history, for as long as it asks."""
+"""Readings of this process: each holds a channel's history for as long as it asks."""
 _TRIES = 5
 """At one reading; then what Redis says of the channel and what its stream has do not fit together, and never will."""
 _STUCK_SECONDS = 30.0
@@ -34,8 +34,8 @@ class History:
         self._turns = asyncio.Semaphore(_AT_ONCE)
 
     async def state(self, reader: Reader) -> ChannelState | None:
-        async with self._turns:
-            return await self._channels.state(*reader.channel)
+        """Without a turn: it is one short answer, and each socket that is opened asks for it."""
+        return await self._channels.state(*reader.channel)
 
     async def tell(self, reader: Reader, known: ChannelState | None = None) -> bool:
         """Tell the reader all that it was not told. False when there was nothing. Raises Unavailable, and then nothing was told.

@@ -25,7 +25,10 @@ class Commands:
         self._is_closed = False
 
     async def __call__(self, *command: str | int | bytes) -> Any:
+        connection = self._connection
         try:
+            if connection is not None and connection.is_open:
+                return await connection.ask(*command)
             return await (await self._connected()).ask(*command)
         except RedisConnectionError:
             return await (await self._connected()).ask(*command)
