@@ -51,9 +51,10 @@ class BlockingCommands:
 
     def _ask(self, packed: bytes) -> Any:
         try:
-            connection = self._idle.pop()
+            connection: Any = self._idle.pop()
         except IndexError:
-            connection = self._pool.make_connection()
+            # Not by `make_connection`: the pool counts what it makes, and after a hundred that were lost it would make no more.
+            connection = self._pool.connection_class(**self._pool.connection_kwargs)
         try:
             connection.send_packed_command([packed], check_health=False)
             answer = connection.read_response()

@@ -94,3 +94,11 @@ async def test_who_is_interrupted_leaves_no_answer_to_the_next(server, monkeypat
         await asyncio.to_thread(commands, "ECHO", "a")
     assert await asyncio.to_thread(commands, "ECHO", "b") == b"b"
     commands.close()
+
+
+async def test_connections_may_be_lost_as_often_as_they_like(server, ask):
+    """redis-py's pool makes a hundred."""
+    for number in range(150):
+        server.cuts = 1
+        assert await ask(str(number)) == b"%d" % number
+    assert len(server.asked) == 300
