@@ -18,6 +18,7 @@ from typing import TypeVar
 from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from app.adapters.redis.deadlines import Deadlines
 from app.domain.errors import Unavailable
 from app.telemetry.metrics import REDIS_OPEN, REDIS_REFUSED, REDIS_TRIPS
 
@@ -36,10 +37,7 @@ class Breaker:
     def __init__(self, probe: Callable[[], Awaitable[object]], *, timeout_seconds: float) -> None:
         self._probe = probe
         self._timeout_seconds = timeout_seconds
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._under_way: dict[asyncio.Timeout, float] = {}
-        """Until when each may last, the oldest first. One timer watches all of them: one for each call would cost as much as the call."""
-        self._watchdog: asyncio.TimerHandle | None = None
+        self._under_way: Deadlines[asyncio.Timeout] = Deadlines(timeout_seconds, _end)
         self._probing: asyncio.Task[None] | None = None
 
     @property
@@ -54,36 +52,16 @@ class Breaker:
         deadline = asyncio.Timeout(None)
         try:
             async with deadline:
-                self._watch(deadline)
+                self._under_way.add(deadline)
                 return await ask()
         except (TimeoutError, RedisTimeoutError):
-            self._under_way.pop(deadline, None)
+            self._under_way.drop(deadline)
             self._open()
             raise
         finally:
-            self._under_way.pop(deadline, None)
-
-    def _watch(self, call: asyncio.Timeout) -> None:
-        loop = self._loop = self._loop or asyncio.get_running_loop()
-        until = self._under_way[call] = loop.time() + self._timeout_seconds
-        if self._watchdog is None:
-            self._watchdog = loop.call_at(until, self._look)
-
-    def _look(self) -> None:
-        self._watchdog = None
-        if self._loop is None:
-            return
-        now = self._loop.time()
-        for call, until in self._under_way.items():
-            if until > now:
-                self._watchdog = self._loop.call_at(until, self._look)
-                return
-            if not call.expired():
-                call.reschedule(now)
+            self._under_way.drop(deadline)
 
     async def close(self) -> None:
-        if self._watchdog is not None:
-            self._watchdog.cancel()
         if self._probing is not None:
             self._probing.cancel()
             with suppress(asyncio.CancelledError):
@@ -95,11 +73,9 @@ class Breaker:
         log.warning("Redis did not answer in %g s; doing without it", self._timeout_seconds)
         REDIS_TRIPS.inc()
         REDIS_OPEN.set(1)
-        loop = asyncio.get_running_loop()
-        self._probing = loop.create_task(self._until_it_answers())
+        self._probing = asyncio.create_task(self._until_it_answers())
         for deadline in self._under_way:
-            if not deadline.expired():
-                deadline.reschedule(loop.time())
+            _end(deadline)
 
     async def _until_it_answers(self) -> None:
         # The first one at once: it may have been this process that stood still, and not Redis.
@@ -120,3 +96,8 @@ class Breaker:
         except (RedisError, OSError, RuntimeError):  # away is not frozen, but nothing is lost by waiting for it here
             return False
         return True
+
+
+def _end(call: asyncio.Timeout) -> None:
+    if not call.expired():
+        call.reschedule(asyncio.get_running_loop().time())

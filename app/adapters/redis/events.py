@@ -6,7 +6,6 @@ import asyncio
 import logging
 import random
 import uuid
-from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from redis.exceptions import RedisError
 
 from app.adapters.redis.client import RedisLocation, unavailable
 from app.adapters.redis.commands import Commands
+from app.adapters.redis.deadlines import Deadlines
 from app.adapters.redis.keys import Keyspace
 from app.adapters.redis.live_connection import LiveConnection
 from app.domain.errors import Unavailable
@@ -50,58 +50,43 @@ class RedisLiveFeed:
         self._own = f"{keys.prefix}live-feed:{uuid.uuid4().hex}".encode()
         self._opening: dict[bytes, asyncio.Future[None]] = {}
         """Subscriptions that were not acknowledged yet. Of the others nothing is kept here, since there are ten thousand."""
-        self._awaited: deque[tuple[float, OwnerId, ChannelId, asyncio.Future[None]]] = deque()
-        """The same in their order, each with the moment when it is given up; one that was acknowledged goes when the next one comes, or at the next look."""
-        self._watchdog: asyncio.TimerHandle | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._awaited: Deadlines[tuple[bytes, asyncio.Future[None]]] = Deadlines(self._terms.acknowledge, self._give_up)
         self._connection: LiveConnection | None = None
         self._is_whole = False
         self._tell: Callable[[OwnerId, ChannelId, bytes], None] = lambda *_: None
 
     def watch(self, owner: OwnerId, channel: ChannelId) -> asyncio.Future[None]:
         """Neither a task nor a coroutine nor a timer of its own: each socket that is opened pays for this."""
-        loop = self._loop = self._loop or asyncio.get_running_loop()
         name = self._keys.live(owner, channel).encode()
-        acknowledged = self._opening[name] = loop.create_future()
+        acknowledged = self._opening[name] = asyncio.get_running_loop().create_future()
         if self._connection is not None:
             self._connection.subscribe(name, partial(self._acknowledge, name, acknowledged))
-        until = loop.time() + self._terms.acknowledge
-        while self._awaited and self._awaited[0][-1].done():  # a few at the most: they are acknowledged in order
-            self._awaited.popleft()
-        self._awaited.append((until, owner, channel, acknowledged))
-        if self._watchdog is None:
-            self._watchdog = loop.call_at(until, self._look)
+        self._awaited.add((name, acknowledged))
         return acknowledged
 
-    def _look(self) -> None:
-        self._watchdog = None
-        while self._awaited and self._loop is not None:
-            until, owner, channel, acknowledged = self._awaited[0]
-            if not acknowledged.done() and until > self._loop.time():
-                self._watchdog = self._loop.call_at(until, self._look)
-                return
-            self._awaited.popleft()
-            if not acknowledged.done():
-                self._give_up(owner, channel, acknowledged)
-
-    def _give_up(self, owner: OwnerId, channel: ChannelId, acknowledged: asyncio.Future[None]) -> None:
-        name = self._keys.live(owner, channel).encode()
+    def _give_up(self, awaited: tuple[bytes, asyncio.Future[None]]) -> None:
+        name, acknowledged = awaited
         if self._opening.get(name) is acknowledged:
             del self._opening[name]
-            self.unwatch(owner, channel)
-        acknowledged.set_exception(Unavailable("redis_unavailable", "Redis did not acknowledge a subscription"))
+            self._unsubscribe(name)
+        if not acknowledged.done():
+            acknowledged.set_exception(Unavailable("redis_unavailable", "Redis did not acknowledge a subscription"))
 
     def _acknowledge(self, name: bytes, opening: asyncio.Future[None] | None) -> None:
         """Of this one only: a name that was given up may be asked for again before its first acknowledgement comes."""
         if opening is not None:
+            self._awaited.drop((name, opening))
             if self._opening.get(name) is opening:
                 del self._opening[name]
             if not opening.done():
                 opening.set_result(None)
 
     def unwatch(self, owner: OwnerId, channel: ChannelId) -> None:
+        self._unsubscribe(self._keys.live(owner, channel).encode())
+
+    def _unsubscribe(self, name: bytes) -> None:
         if self._connection is not None:
-            self._connection.unsubscribe(self._keys.live(owner, channel).encode())
+            self._connection.unsubscribe(name)
 
     async def run(
         self,

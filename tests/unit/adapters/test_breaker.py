@@ -136,4 +136,4 @@ async def test_a_call_that_is_given_up_by_its_caller_opens_nothing(server, break
     with pytest.raises(asyncio.CancelledError):
         await call
     assert not breaker.is_open
-    assert breaker._under_way == {}
+    assert list(breaker._under_way) == []
