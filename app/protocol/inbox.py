@@ -19,15 +19,13 @@ def create(store: ObjectStore, owner: OwnerId, record: InboxRecord) -> bool:
     return store.create(inbox_key(owner, record.source_uuid), record.to_json()) or holds(store, owner, record)
 
 
-def unpack(store: ObjectStore, owner: OwnerId, record: InboxRecord) -> InboxRecord:
+def unpack(store: ObjectStore, owner: OwnerId, record: InboxRecord) -> None:
     """Give the bytes that travelled in a record their object. Before any commit: the record goes after it, and retries and links find the object.
 
-    Idempotent, since the key is the record's own. The record without the bytes.
+    Idempotent, since the key is the record's own.
     """
-    if record.body is None:
-        return record
-    store.put(object_key(owner, record.upload), record.body)
-    return record.packed(None)
+    if record.body is not None:
+        store.put(object_key(owner, record.upload), record.body)
 
 
 def read(store: ObjectStore, owner: OwnerId, source: SourceId) -> InboxRecord | None:

@@ -69,10 +69,15 @@ class Staging:
         await self._pay(len(self._buffer) + len(chunk))
         self._buffer += chunk
 
+    @property
+    def is_inline(self) -> bool:
+        """So few bytes have come that they fit into the inbox record."""
+        return self.size <= INLINE_BYTES
+
     async def finish(self, *, inline: bool = False) -> Staged:
         """All bytes have come: make the object durable. Asked again: the same answer. Raises Unavailable; then nothing is left.
 
-        `inline`: up to INLINE_BYTES are not written but handed over, for the inbox record.
+        `inline`: where they fit into the inbox record they are not written but handed over.
         """
         if self._staged is not None:
             return self._staged
@@ -80,7 +85,7 @@ class Staging:
         try:
             if self._transfer is None:
                 self._digest.update(self._buffer)
-                if inline and len(self._buffer) <= INLINE_BYTES:
+                if inline and self.is_inline:
                     body = bytes(self._buffer)
                 else:
                     await self._offload(self._store.put, self.key, self._buffer)

@@ -14,7 +14,7 @@ from xxhash import xxh3_128_hexdigest
 from app.domain import filename
 from app.domain.errors import HeadraceError, InvalidRequest, TooLarge, Unavailable
 from app.domain.ids import ChannelId, OwnerId, SourceId, new_upload
-from app.domain.policy import INLINE_BYTES, UploadPolicy
+from app.domain.policy import UploadPolicy
 from app.domain.profile import DEFAULT, Profile
 from app.domain.source import METADATA_LIMIT_BYTES, InboxRecord
 from app.domain.urls import check_url
@@ -151,7 +151,7 @@ class Upload:
 
     async def _past(self, owner: OwnerId, source: SourceId, staging: Staging) -> Outcome | None:
         """Looked for beside the write; None where nothing is written, and it is looked for beside the claim."""
-        return await self.accept.look(owner, source) if staging.size > INLINE_BYTES else None
+        return None if staging.is_inline else await self.accept.look(owner, source)
 
     async def _known(self, owner: OwnerId, channel: ChannelId) -> None:
         """The channel is open and ours. With Redis away nobody can tell: accepted all the same, under our own name."""

@@ -64,12 +64,10 @@ class StageContext:
     def __init__(
         self, *, owner: OwnerId, record: InboxRecord, fence: Fence, attempt: int, progress: int, store: ObjectStore, story: Story,
         fetcher: Fetcher, parser: Parser, limits: Limits, unpacked: Unpacked, scratch: Path, max_bytes: int, heartbeat: Heartbeat,
-        accept_types: Sequence[str] = ("*",), body: bytes | None = None,
+        accept_types: Sequence[str] = ("*",),
     ) -> None:  # fmt: skip
         self.owner = owner
         self.record = record
-        self.body = body
-        """The bytes, where they came with the record; the object has them too."""
         self.fence = fence
         self.attempt = attempt
         self.store = store

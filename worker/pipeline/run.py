@@ -244,7 +244,7 @@ def _work(parts: Parts, owner: OwnerId, record: InboxRecord, hold: _Hold) -> Run
         return _with_timeline(parts, owner, failed(owner, record, claim.code, fence=hold.fence, attempt=max(1, claim.attempt - 1), spent=True))
     with disk.refusals(), scratch.folder(parts.scratch) as folder:
         context = StageContext(
-            owner=owner, record=record.packed(None), body=record.body, fence=hold.fence, attempt=claim.attempt, progress=claim.progress, store=hold.store,
+            owner=owner, record=record, fence=hold.fence, attempt=claim.attempt, progress=claim.progress, store=hold.store,
             story=hold.story, fetcher=parts.fetcher, parser=parts.parser, limits=parts.limits, unpacked=parts.unpacked, scratch=folder,
             max_bytes=parts.max_upload_bytes, heartbeat=hold.heartbeat, accept_types=parts.accept_types,
         )  # fmt: skip

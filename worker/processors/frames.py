@@ -24,7 +24,7 @@ _V2: Final = {
 _AC3: Final = (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384, 448, 512, 576, 640)
 """kbit/s by half the code, ATSC A/52 table 5.18."""
 _HERTZ: Final = (44_100, 48_000, 32_000)
-_SLOWER: Final = {3: 1, 2: 2, 0: 4}
+_DIVISORS: Final = {3: 1, 2: 2, 0: 4}
 """What the sampling rates of MPEG 1, 2 and 2.5 are divided by, by the two bits of the version."""
 
 
@@ -49,10 +49,10 @@ def _mpeg(header: bytes) -> int:
         return 0
     version, layer = header[1] >> 3 & 3, 4 - (header[1] >> 1 & 3)
     rate, hertz = header[2] >> 4, header[2] >> 2 & 3
-    if version not in _SLOWER or layer == 4 or hertz == 3 or not 0 < rate < 15:
+    if version not in _DIVISORS or layer == 4 or hertz == 3 or not 0 < rate < 15:
         return 0
     bits = (_V1 if version == 3 else _V2)[layer][rate - 1] * 1000
-    per_second, padding = _HERTZ[hertz] // _SLOWER[version], header[2] >> 1 & 1
+    per_second, padding = _HERTZ[hertz] // _DIVISORS[version], header[2] >> 1 & 1
     if layer == 1:
         return (12 * bits // per_second + padding) * 4
     return (72 if layer == 3 and version != 3 else 144) * bits // per_second + padding

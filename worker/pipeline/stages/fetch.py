@@ -39,9 +39,9 @@ def _download(context: StageContext) -> None:
             found.size = found.path.stat().st_size
             return
         found.path = context.scratch / "original"
-        if context.body is not None:
-            found.path.write_bytes(context.body)
-            found.size = len(context.body)
+        if context.record.body is not None:  # its object has the same, and need not be asked
+            found.path.write_bytes(context.record.body)
+            found.size = len(context.record.body)
             return
         # What the API held in memory we can hold too; a single request costs a store far less than a stream.
         is_small = found.size <= PART_BYTES
