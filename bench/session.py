@@ -21,7 +21,8 @@ from app.adapters.s3_client import S3Location, boto_client, boto_session
 from bench.claim import Skipped
 from devstack import valkey
 from devstack.ceph import Ceph, NotInstalled
-from tests.servers import free_port, start
+from tests.ports import free_port
+from tests.servers import start
 from tests.stack import ROOT, Stack
 
 BUCKET = "headrace-bench"

@@ -9,7 +9,8 @@ import tempfile
 from pathlib import Path
 from typing import Self
 
-from tests.servers import eventually, free_port, start
+from tests.ports import free_port
+from tests.servers import eventually, start
 
 SITE = Path(__file__).parents[1] / "deploy" / "nginx" / "headrace.conf"
 

@@ -6,7 +6,6 @@ import atexit
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -21,17 +20,11 @@ from redis.exceptions import RedisError
 
 from devstack.valkey import binary
 from devstack.warden import Warden
+from tests.ports import free_port
 
 T = TypeVar("T")
 
 _START_SECONDS = 20.0
-
-
-def free_port() -> int:
-    """A port of 127.0.0.1 that nobody has now. Somebody may take it before it is used: start again with another then."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
 
 
 def eventually(what: Callable[[], T], *, seconds: float = 20) -> T:
@@ -87,19 +80,13 @@ class Valkey:
         return Redis(port=self.port, **{"decode_responses": True, "socket_timeout": 10, **options})  # type: ignore[arg-type]
 
     def start(self) -> None:
-        """Returns when it answers. On its first start a port that was taken meanwhile is changed for another."""
-        first = not (self._folder / "log").exists()
-        for _ in range(5):
-            with (self._folder / "log").open("ab") as log:
-                # With its signals as ours: SIGXFSZ ignored, so that a test may bound what it writes.
-                self._process = start(self._command(), stdout=log, stderr=log, cwd=self._folder, restore_signals=False)
-            if self._answers():
-                return
+        """Returns when it answers."""
+        with (self._folder / "log").open("ab") as log:
+            # With its signals as ours: SIGXFSZ ignored, so that a test may bound what it writes.
+            self._process = start(self._command(), stdout=log, stderr=log, cwd=self._folder, restore_signals=False)
+        if not self._answers():
             self.stop()
-            if not first:
-                break
-            self.port = free_port()
-        raise RuntimeError(f"valkey does not start:\n{(self._folder / 'log').read_text()[-2000:]}")
+            raise RuntimeError(f"valkey does not start:\n{(self._folder / 'log').read_text()[-2000:]}")
 
     def kill(self, *, lose_bytes: int = 0) -> None:
         """SIGKILL: what was not on disk is gone. The system keeps what the process had written, other than when a machine dies: then so much of the log is gone."""

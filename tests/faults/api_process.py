@@ -11,7 +11,8 @@ from pathlib import Path
 import httpx
 
 from tests.client import eventually
-from tests.servers import free_port, start
+from tests.ports import free_port
+from tests.servers import start
 from tests.stack import ROOT
 
 KEY = "hr_a_key_of_this_test"

@@ -17,7 +17,8 @@ from app.adapters.redis.ledger import RedisLedger
 from app.domain.ids import SourceId, new_fence, owner_id
 from app.domain.lease import this_worker
 from tests.ledgers import milestone, record
-from tests.servers import Valkey, eventually, free_port
+from tests.ports import free_port
+from tests.servers import Valkey, eventually
 from tests.stack import Stack
 
 BOUND_BYTES, BOUND_MESSAGES = 256 * 1024, 200

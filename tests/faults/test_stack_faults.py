@@ -14,7 +14,8 @@ import pytest
 
 from app.cli import processes
 from tests.client import Client, ends, eventually, milestones, until_closed
-from tests.servers import Valkey, free_port
+from tests.ports import free_port
+from tests.servers import Valkey
 from tests.stack import ROOT, Origin, Stack
 
 

@@ -16,7 +16,8 @@ from websockets.sync.client import connect
 from tests.client import Client, eventually, milestones, until_closed
 from tests.faults.api_process import KEY, ApiProcess, Body
 from tests.faults.conftest import Bucket
-from tests.servers import Valkey, free_port
+from tests.ports import free_port
+from tests.servers import Valkey
 from tests.stack import Origin, Stack
 
 

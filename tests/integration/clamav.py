@@ -12,7 +12,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.servers import free_port, start
+from tests.ports import free_port
+from tests.servers import start
 
 VIRUS = b"a harmless line that the tests call a virus"
 NAME = "Headrace.Test.UNOFFICIAL"

@@ -14,7 +14,7 @@ from app.domain.source import State
 from app.protocol import inbox
 from app.protocol.outcome import outcome
 from tests.integration.clamav import NAME, STREAM_BYTES, VIRUS, NotInstalled, RealClamd, ScriptedClamd
-from tests.servers import free_port
+from tests.ports import free_port
 from tests.unit.doubles import ADA, SOURCE, a_record, announcer
 from tests.unit.pipeline.stage import a_context
 from worker.isolation.inline import Inline

@@ -12,7 +12,8 @@ import pytest
 
 from tests import nginx
 from tests.nginx import SITE, Nginx
-from tests.servers import eventually, free_port
+from tests.ports import free_port
+from tests.servers import eventually
 
 pytestmark = pytest.mark.skipif(nginx.binary() is None, reason="nginx is not installed")
 

@@ -33,7 +33,8 @@ from devstack.valkey import binary
 from tests import redis_users
 from tests.celery.container import ProcessContainer
 from tests.client import Client, eventually, milestones, until_closed
-from tests.servers import Valkey, free_port, start
+from tests.ports import free_port
+from tests.servers import Valkey, start
 from tests.stack import ROOT, Origin
 
 USERS = ("api", "worker", "reconciler", "flower")

@@ -19,7 +19,8 @@ from redis.exceptions import RedisError
 
 from tests import nginx
 from tests.nginx import Nginx
-from tests.servers import Valkey, eventually, free_port, start
+from tests.ports import free_port
+from tests.servers import Valkey, eventually, start
 
 ROOT = Path(__file__).parents[3]
 KEY, SECRET, PREFIX = "a-key-of-the-chaos-run", "s" * 32, "chaos:"
