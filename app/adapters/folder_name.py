@@ -24,6 +24,13 @@ _NAME_LIMIT = 255
 _PLAIN = " !\"#$&'()*+,:;<=>?@[\\]^`{|}"
 # Where very many names may lie beside one another: the number of segments above them. Not the inbox: it is short, and hot.
 _SHARDED = {OBJECTS.rstrip("/"): 2, SOURCES.rstrip("/"): 2, CHANNELS.rstrip("/"): 1}
+# By the ending of the name. They are half of all objects.
+_OF_ARTIFACTS = {
+    "txt": "text/plain; charset=utf-8",
+    "md": "text/markdown; charset=utf-8",
+    "jsonl": "application/jsonl; charset=utf-8",
+    "webp": "image/webp",
+}
 
 
 def encode(segment: str) -> str:
@@ -76,7 +83,11 @@ def shard(segment: str) -> str:
 
 def usual_type(key: str) -> str:
     """The media type of an object whose file does not name one."""
-    return "application/octet-stream" if key.startswith((OBJECTS, CHANNELS, DEAD)) else "application/json"
+    if key.startswith((OBJECTS, CHANNELS, DEAD)):
+        return "application/octet-stream"
+    if key.startswith(SOURCES):
+        return _OF_ARTIFACTS.get(key.rpartition(".")[2], "application/json")
+    return "application/json"
 
 
 def suffix_of(key: str, media_type: str) -> str:

@@ -20,6 +20,9 @@ from app.adapters import durable
 from app.adapters.folder import FolderObjectStore
 from app.adapters.folder_name import decode, encode, place_of
 from app.domain.errors import Unavailable
+from app.domain.ids import Fence, OwnerId, SourceId
+from app.domain.layout import artifact_key
+from worker.pipeline.stages.store import MADE
 
 PART = 5 * 1024 * 1024
 DAY = 24 * 3600
@@ -183,6 +186,30 @@ def test_the_bytes_are_durable_before_the_entry_and_the_entry_before_the_answer(
     done.clear()
     store.create("inbox/c", b"x", media_type="text/plain")
     assert done == ["fsync file", "rename", "symlink", "fsync folder"]
+
+
+def test_each_artifact_of_a_run_is_one_file(store: FolderObjectStore, root: Path) -> None:
+    for name, (_, media_type, _) in MADE.items():
+        key = artifact_key(OwnerId(OWNER), SourceId("a-source"), 1, Fence("f" * 32), name)
+        store.put(key, b"x", media_type=media_type)
+        assert store.stat(key).media_type == media_type
+    found = everything(root)
+    assert len(found) == len(MADE)
+    assert not [name for name in found if (root / name).is_symlink()]
+
+
+def test_an_artifact_of_an_older_version_keeps_its_type(store: FolderObjectStore, root: Path) -> None:
+    """They lay behind links, as what has no usual type."""
+    key = f"sources/{OWNER}/a-source/runs/1/{'f' * 32}/text.txt"
+    entry = place_of(root, key)
+    entry.parent.mkdir(parents=True)
+    body = "=0123456789abcdef,text%2Fplain; charset=utf-8"
+    (entry.parent / body).write_bytes(b"old")
+    entry.symlink_to(body)
+    assert state(store, key) == (b"old", "text/plain; charset=utf-8")
+    store.put(key, b"new", media_type="text/plain; charset=utf-8")
+    assert state(store, key) == (b"new", "text/plain; charset=utf-8")
+    assert len(everything(root)) == 1
 
 
 def test_new_folders_are_durable_up_to_the_root_and_only_once(store: FolderObjectStore, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ from headrace_plugin import CHUNKS, EMBEDDINGS, MARKDOWN, PAGES, TEXT, THUMBNAIL
 from worker.pipeline.context import StageContext
 
 # File -> artifact, media type, what is put behind the name of the source.
-_MADE: Final = {
+MADE: Final = {
     TEXT: ("text", "text/plain; charset=utf-8", ".txt"),
     PAGES: ("pages", "application/jsonl; charset=utf-8", ".pages.jsonl"),
     MARKDOWN: ("markdown", "text/markdown; charset=utf-8", ".md"),
@@ -36,7 +36,7 @@ class Store:
         files += [EMBEDDINGS] if found.embedded else []
         files += [THUMBNAIL] if found.thumbnail else []
         for number, file in enumerate(files, 1):
-            name, media_type, suffix = _MADE[file]
+            name, media_type, suffix = MADE[file]
             path = context.made / file
             key = artifact_key(context.owner, record.source_uuid, record.run, context.fence, file)
             found.artifacts[name] = Artifact(key=key, size=path.stat().st_size, media_type=media_type, filename=f"{found.filename}{suffix}")
