@@ -39,7 +39,7 @@ def run(session: Session) -> Iterator[Claim]:
         raise Skipped("it has a single core")
     session.leave()  # a store and a Redis of its own
     place = session.place("folder")
-    documents = corpus.documents(4 if session.quick else 14)
+    documents = corpus.documents(4 if session.quick else 16)  # fewer than those after which a child of the pool is exchanged
     api, key = place.api()
     others = [api.pid, place.redis_pid, place.reconciler().pid]
     passes: dict[int, list[_Pass]] = {1: [], 2: []}
