@@ -49,11 +49,16 @@ class Place:
     def close(self) -> None:
         self._held.close()
 
+    @property
+    def folder(self) -> Path:
+        """Where the store of kind `folder` is."""
+        return self._folder / "store"
+
     @cached_property
     def storage(self) -> Mapping[str, str]:
         """The settings that name the store. Raises Skipped: no real S3 on this machine."""
         if self.kind == "folder":
-            return {"storage_url": (self._folder / "store").as_uri()}
+            return {"storage_url": self.folder.as_uri()}
         if self.kind == "null":
             port = free_port()
             self._start([sys.executable, "-m", "bench.null_s3", str(port)], {}, f"http://127.0.0.1:{port}")
