@@ -51,7 +51,7 @@ broker_transport_options = {
 
 worker_soft_shutdown_timeout = 25
 worker_enable_soft_shutdown_on_idle = False
-worker_max_tasks_per_child = 200
+worker_max_tasks_per_child = 1000
 worker_max_memory_per_child = 400_000  # KiB, looked at between tasks
 worker_hijack_root_logger = False
 worker_send_task_events = True  # for Flower
