@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from heapq import heappop, heappush
 from itertools import count
+from math import inf
 
 from app.services.reader import Reader
 
@@ -17,7 +18,9 @@ class Agenda:
         self._due: dict[Reader, float] = {}
         self._heap: list[tuple[float, int, Reader]] = []  # with what was put off or dropped: each goes when its time comes
         self._ties = count()
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.Handle | None = None
+        self._rings_at = inf
+        """Kept here: what uvloop returns for a time that has come already is no TimerHandle, and does not know it."""
 
     def __contains__(self, reader: Reader) -> bool:
         return reader in self._due
@@ -27,7 +30,7 @@ class Agenda:
         due = asyncio.get_running_loop().time() + seconds
         self._due[reader] = due
         heappush(self._heap, (due, next(self._ties), reader))
-        if self._timer is None or due < self._timer.when():
+        if due < self._rings_at:
             self._set()
 
     def drop(self, reader: Reader) -> None:
@@ -41,7 +44,8 @@ class Agenda:
     def _set(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = asyncio.get_running_loop().call_at(self._heap[0][0], self._look) if self._heap else None
+        self._rings_at = self._heap[0][0] if self._heap else inf
+        self._timer = asyncio.get_running_loop().call_at(self._rings_at, self._look) if self._heap else None
 
     def _look(self) -> None:
         now = asyncio.get_running_loop().time()

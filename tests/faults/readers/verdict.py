@@ -68,6 +68,7 @@ class Story:
         self._is_first = True
         """This connection brought nothing yet."""
         self._gaps: list[tuple[set[str], str, str, int, int]] = []
+        self._repeats: list[tuple[str, int]] = []
         self._log: list[str] = []
 
     def begin(self, *, anew: bool) -> None:
@@ -108,7 +109,9 @@ class Story:
         counts["milestones heard"] += 1
         epoch, offset = event["event-id"].partition(":")[0], int(event["event-id"].partition(":")[2])
         self._gap(offset, epoch)
-        counts["repeated"] += offset <= self._offset
+        if offset <= self._offset:
+            counts["repeated"] += 1
+            self._repeats.append((event["event-id"], len(self._log)))
         self.position, self._offset, self._at = event["event-id"], offset, event
         self._book.enter(event)
         counts["after an end"] += event.get("source-uuid") in self._told
@@ -135,6 +138,8 @@ class Story:
 
     def close(self, history: list[dict[str, Any]], sources: set[str]) -> None:
         """It heard all that it will ever hear. `history`: what the channel has in the end, from its first offset on, which the book knows."""
+        for position, at in self._repeats:
+            self._book.remarks.append("\n".join([f"repeated {position}; heard", *self._log[max(0, at - 30) : at + 5]]))
         epoch = history[-1]["event-id"].partition(":")[0]
         self._gap(len(history) + 1, epoch)
         for told, first, last, offset, at in self._gaps:

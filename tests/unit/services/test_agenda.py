@@ -1,6 +1,7 @@
 import asyncio
 
 import pytest
+import uvloop
 
 from app.services.agenda import Agenda
 from tests.unit.services.channel import until
@@ -48,3 +49,18 @@ async def test_who_is_rung_may_be_put_again():
     await until(lambda: len(rung) == 3)
     assert rung == [reader] * 3
     assert reader not in agenda
+
+
+def test_a_time_that_has_come_already_is_like_any_other_on_the_loop_of_the_api():
+    """uvloop answers `call_at` with a handle that does not know its time when that is less than half a millisecond away."""
+    rung = []
+
+    async def put():
+        agenda = Agenda(rung.append)
+        for reader in (readers := [a_reader() for _ in range(3)]):
+            agenda.put(reader, 0)
+        await until(lambda: len(rung) == 3)
+        return readers
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        assert rung == runner.run(put())
