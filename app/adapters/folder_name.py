@@ -14,7 +14,7 @@ from pathlib import Path
 from urllib.parse import quote, unquote
 
 from app.adapters.object_key import checked_key, checked_type
-from app.domain.layout import CHANNELS, DEAD, OBJECTS, SOURCES
+from app.domain.layout import CHANNELS, DEAD, OBJECTS, SOURCES, artifact_type
 
 ENTRY = "="
 BODY = "="
@@ -24,13 +24,6 @@ _NAME_LIMIT = 255
 _PLAIN = " !\"#$&'()*+,:;<=>?@[\\]^`{|}"
 # Where very many names may lie beside one another: the number of segments above them. Not the inbox: it is short, and hot.
 _SHARDED = {OBJECTS.rstrip("/"): 2, SOURCES.rstrip("/"): 2, CHANNELS.rstrip("/"): 1}
-# By the ending of the name. They are half of all objects.
-_OF_ARTIFACTS = {
-    "txt": "text/plain; charset=utf-8",
-    "md": "text/markdown; charset=utf-8",
-    "jsonl": "application/jsonl; charset=utf-8",
-    "webp": "image/webp",
-}
 
 
 def encode(segment: str) -> str:
@@ -85,9 +78,7 @@ def usual_type(key: str) -> str:
     """The media type of an object whose file does not name one."""
     if key.startswith((OBJECTS, CHANNELS, DEAD)):
         return "application/octet-stream"
-    if key.startswith(SOURCES):
-        return _OF_ARTIFACTS.get(key.rpartition(".")[2], "application/json")
-    return "application/json"
+    return artifact_type(key) if key.startswith(SOURCES) else "application/json"
 
 
 def suffix_of(key: str, media_type: str) -> str:

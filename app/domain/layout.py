@@ -32,6 +32,13 @@ WEBHOOKS_DEAD = "webhooks-dead/"
 PROBE = "probe/"
 """What is written to try the store out, and removed at once."""
 
+_ARTIFACT_TYPES = {
+    "txt": "text/plain; charset=utf-8",
+    "md": "text/markdown; charset=utf-8",
+    "jsonl": "application/jsonl; charset=utf-8",
+    "webp": "image/webp",
+}
+
 
 def object_key(owner: OwnerId, upload: UploadId) -> str:
     return f"{OBJECTS}{owner}/{upload}"
@@ -72,6 +79,11 @@ def result_key(owner: OwnerId, source: SourceId, run: int) -> str:
 
 def artifact_key(owner: OwnerId, source: SourceId, run: int, fence: Fence, name: str) -> str:
     return f"{runs_prefix(owner, source)}{run}/{fence}/{name}"
+
+
+def artifact_type(name: str) -> str:
+    """The media type of what an attempt makes, by the ending of its name or key; `application/json` for what has no other, as results have."""
+    return _ARTIFACT_TYPES.get(name.rpartition(".")[2], "application/json")
 
 
 def artifact_run(key: str) -> int | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from app.domain.layout import artifact_key
+from app.domain.layout import artifact_key, artifact_type
 from app.domain.policy import PART_BYTES
 from app.domain.results import Artifact
 from app.domain.stages import Stage
@@ -13,14 +13,14 @@ from app.ports import ObjectStore
 from headrace_plugin import CHUNKS, EMBEDDINGS, MARKDOWN, PAGES, TEXT, THUMBNAIL
 from worker.pipeline.context import StageContext
 
-# File -> artifact, media type, what is put behind the name of the source.
+# File -> artifact, what is put behind the name of the source.
 MADE: Final = {
-    TEXT: ("text", "text/plain; charset=utf-8", ".txt"),
-    PAGES: ("pages", "application/jsonl; charset=utf-8", ".pages.jsonl"),
-    MARKDOWN: ("markdown", "text/markdown; charset=utf-8", ".md"),
-    CHUNKS: ("chunks", "application/jsonl; charset=utf-8", ".chunks.jsonl"),
-    EMBEDDINGS: ("embeddings", "application/jsonl; charset=utf-8", ".embeddings.jsonl"),
-    THUMBNAIL: ("thumbnail", "image/webp", ".webp"),
+    TEXT: ("text", ".txt"),
+    PAGES: ("pages", ".pages.jsonl"),
+    MARKDOWN: ("markdown", ".md"),
+    CHUNKS: ("chunks", ".chunks.jsonl"),
+    EMBEDDINGS: ("embeddings", ".embeddings.jsonl"),
+    THUMBNAIL: ("thumbnail", ".webp"),
 }
 _READ: Final = (TEXT, PAGES, MARKDOWN)
 
@@ -36,8 +36,9 @@ class Store:
         files += [EMBEDDINGS] if found.embedded else []
         files += [THUMBNAIL] if found.thumbnail else []
         for number, file in enumerate(files, 1):
-            name, media_type, suffix = MADE[file]
+            name, suffix = MADE[file]
             path = context.made / file
+            media_type = artifact_type(file)
             key = artifact_key(context.owner, record.source_uuid, record.run, context.fence, file)
             found.artifacts[name] = Artifact(key=key, size=path.stat().st_size, media_type=media_type, filename=f"{found.filename}{suffix}")
             _put(context.store, key, path, media_type)
