@@ -37,7 +37,6 @@ def test_a_port_that_somebody_bound_is_passed_over():
         assert taken not in {block.free_port() for _ in range(200)}
 
 
-def test_no_port_is_one_that_the_system_hands_out():
-    with closing(Block()) as block, socket.socket() as any_port:
-        any_port.bind(("127.0.0.1", 0))
-        assert max(block.free_port() for _ in range(99)) < 32_768 <= any_port.getsockname()[1]
+def test_every_port_lies_below_those_that_linux_and_macos_hand_out_by_default():
+    with closing(Block()) as block:
+        assert max(block.free_port() for _ in range(99)) < 32_768
