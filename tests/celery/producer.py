@@ -52,7 +52,7 @@ class Producer:
         self, body: bytes = b"some words", *, filename: str = "a.txt", url: str | None = None, metadata: dict[str, str] | None = None,
         before_the_hint: Callable[[InboxRecord], None] | None = None,
     ) -> InboxRecord:  # fmt: skip
-        """The bytes, the inbox record, and the hint; without the hint while Redis is away."""
+        """The bytes, the inbox record, and the hint; without the hint while Redis is away, or where the reconciler's scan was there first."""
         upload = new_upload()
         if url is None:
             self.store.put(object_key(self.owner, upload), body)
@@ -61,7 +61,7 @@ class Producer:
         if before_the_hint is not None:
             before_the_hint(record)
         with suppress(Unavailable):
-            assert self.ledger.accept(self.owner, record)
+            assert self.ledger.accept(self.owner, record) or self.ledger.record(self.owner, record.source_uuid)
         return record
 
     def end(self, record: InboxRecord, *, seconds: float = 60) -> Event:

@@ -57,6 +57,9 @@ def test_one_that_never_takes_it_holds_up_nobody(backend, caplog):
     assert backend.heard
     assert other.heard == [f"{ADA}/{SOURCE}/1"]
     backend.let_go.set()
+    for thread in threading.enumerate():
+        if thread.name == "deliver-backend":
+            thread.join(60)
     assert f"{ADA}/{SOURCE}/1" in caplog.text
 
 
