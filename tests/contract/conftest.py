@@ -16,6 +16,7 @@ from app.adapters.memory import MemoryObjectStore
 from app.ports import ObjectStore
 from devstack.ceph import RealS3
 from tests.hiccups import Hiccups
+from tests.memory_s3 import memory_s3
 from tests.ports import free_port
 from worker.pipeline.patience import Patience, PatientStore
 
@@ -33,14 +34,8 @@ _prefixes = (f"t{n}" for n in itertools.count())
 
 @pytest.fixture(scope="session")
 def moto_url() -> Iterator[str]:
-    """S3 in this process: it knows all calls, and believes everything, so it proves nothing about signatures or digests."""
-    from moto.server import ThreadedMotoServer
-
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+    with memory_s3() as url:
+        yield url
 
 
 @pytest.fixture(scope="session")

@@ -5,8 +5,8 @@ from typing import Any
 
 import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
+from tests.memory_s3 import memory_s3
 from tests.servers import Valkey
 from tests.stack import Origin
 
@@ -40,12 +40,10 @@ class Bucket:
 
 @pytest.fixture
 def bucket() -> Iterator[Bucket]:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    made = Bucket("http://{}:{}".format(*server.get_host_and_port()))
-    yield made
-    made.close()
-    server.stop()
+    with memory_s3() as url:
+        made = Bucket(url)
+        yield made
+        made.close()
 
 
 @pytest.fixture

@@ -6,31 +6,28 @@ from uuid import uuid4
 
 import pytest
 from botocore.exceptions import ClientError
-from moto.server import ThreadedMotoServer
 
 from app.settings import Settings, SettingsError
 from deploy import create_bucket
 from deploy.create_bucket import Unfit, connect, create, location, prove, winners
+from tests.memory_s3 import memory_s3
 
 
 @pytest.fixture
 def environ(monkeypatch):
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    given = {
-        "HEADRACE_STORAGE_URL": f"s3://b{uuid4()}/below",  # moto keeps what it has for as long as the process
-        "HEADRACE_S3_ENDPOINT_URL": f"http://{host}:{port}",
-        "HEADRACE_S3_REGION": "us-east-1",
-        "HEADRACE_S3_ACCESS_KEY_ID": "someone",
-        "HEADRACE_S3_SECRET_ACCESS_KEY": "something",
-    }
-    for name, value in given.items():
-        monkeypatch.setenv(name, value)
-    # A proxy in the tester's environment is not asked for a server of this machine.
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    yield given
-    server.stop()
+    with memory_s3() as url:
+        given = {
+            "HEADRACE_STORAGE_URL": f"s3://b{uuid4()}/below",
+            "HEADRACE_S3_ENDPOINT_URL": url,
+            "HEADRACE_S3_REGION": "us-east-1",
+            "HEADRACE_S3_ACCESS_KEY_ID": "someone",
+            "HEADRACE_S3_SECRET_ACCESS_KEY": "something",
+        }
+        for name, value in given.items():
+            monkeypatch.setenv(name, value)
+        # A proxy in the tester's environment is not asked for a server of this machine.
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+        yield given
 
 
 class Store:
