@@ -311,11 +311,12 @@ def _into_folder(place: Path, put: Callable[[Path], object]) -> None:
 
 
 def _make(folder: Path) -> None:
-    try:
-        folder.mkdir(mode=0o700, exist_ok=True)
-    except FileNotFoundError:
-        _make(folder.parent)
-        folder.mkdir(mode=0o700, exist_ok=True)
+    with contextlib.suppress(FileExistsError):  # pathlib's `exist_ok` looks at it then, and raises when it was pruned in that moment
+        try:
+            folder.mkdir(mode=0o700)
+        except FileNotFoundError:
+            _make(folder.parent)
+            folder.mkdir(mode=0o700)
 
 
 def _remove(path: Path) -> None:

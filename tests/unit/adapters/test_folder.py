@@ -435,3 +435,20 @@ def test_writers_survive_the_pruning_of_others(root: Path) -> None:
     store = FolderObjectStore(root)
     assert store.keys("") == ["objects/o/shared"]
     assert not list((root / "+tmp").iterdir())
+
+
+def test_a_folder_that_is_there_only_for_the_moment_in_which_it_is_made_is_made_again(store: FolderObjectStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another writer made it, and another one pruned it before we could look."""
+    made = []
+    mkdir = os.mkdir
+
+    def once_there(path, *rest, **more):
+        made.append(path)
+        if len(made) == 1:
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path)
+        mkdir(path, *rest, **more)
+
+    monkeypatch.setattr(os, "mkdir", once_there)
+    store.put("objects/u", b"body")
+    assert store.get("objects/u") == b"body"
+    assert len(made) > 1
