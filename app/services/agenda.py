@@ -49,10 +49,12 @@ class Agenda:
 
     def _look(self) -> None:
         now = asyncio.get_running_loop().time()
-        while self._heap and self._heap[0][0] <= now:
-            due, _, reader = heappop(self._heap)
-            if self._due.get(reader) == due:
-                del self._due[reader]
-                self._ring(reader)
-        self._timer = None
-        self._set()
+        try:
+            while self._heap and self._heap[0][0] <= now:
+                due, _, reader = heappop(self._heap)
+                if self._due.get(reader) == due:
+                    del self._due[reader]
+                    self._ring(reader)
+        finally:  # whoever broke, the others are rung
+            self._timer = None
+            self._set()

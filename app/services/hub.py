@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Collection
 from contextlib import suppress
@@ -13,6 +14,8 @@ from app.ports import Channels, LiveFeed
 from app.services.message import Message
 from app.services.reader import Reader
 from app.telemetry.metrics import JOINS, LISTENERS
+
+log = logging.getLogger(__name__)
 
 _SWEEP_SECONDS = 5.0
 """How often the heads of all channels are looked at: the last message of a burst leaves no gap behind it."""
@@ -58,7 +61,11 @@ class Hub:
         if readers:
             message = Message.published(text)
             for reader in readers:
-                reader.tell(message)
+                try:
+                    reader.tell(message)
+                except Exception:  # its client comes again; an error that goes on from here would cut the live link of them all
+                    log.exception("a reader broke")
+                    reader.close(1011)
 
     def _miss(self) -> None:
         """Who reads just now reads again. All others are compared with the heads: most have missed nothing."""

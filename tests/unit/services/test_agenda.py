@@ -51,6 +51,24 @@ async def test_who_is_rung_may_be_put_again():
     assert reader not in agenda
 
 
+async def test_after_one_that_breaks_the_others_are_rung():
+    rung, errors = [], []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: errors.append(context["exception"]))
+
+    def ring(reader):
+        rung.append(reader)
+        if len(rung) == 1:
+            raise RuntimeError("broken")
+
+    agenda = Agenda(ring)
+    readers = [a_reader() for _ in range(3)]
+    for reader in readers:
+        agenda.put(reader, 0.001)
+    await until(lambda: len(rung) == 3)
+    assert rung == readers
+    assert list(map(str, errors)) == ["broken"]
+
+
 def test_a_time_that_has_come_already_is_like_any_other_on_the_loop_of_the_api():
     """uvloop answers `call_at` with a handle that does not know its time when that is less than half a millisecond away."""
     rung = []

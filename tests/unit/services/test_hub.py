@@ -60,6 +60,22 @@ async def test_a_reader_that_goes_while_the_others_are_told_disturbs_nobody(hous
     assert house.hub._rooms == {}
 
 
+async def test_a_reader_that_breaks_is_closed_and_the_others_are_told(house, channel, caplog):
+    class Broken(Line):
+        def send(self, message):
+            raise RuntimeError("broken")
+
+    before, broken, behind = readers = [a_reader(at=("e", 0), line=line) for line in (Line(), Broken(), Line())]
+    lines = [reader.outlet for reader in readers]
+    for reader in readers:
+        await house.hub.join(reader)
+    house.feed.publish(ADA, CHANNEL, b"p " + (body := progress(record(), 5).to_json()))
+    await until(lambda: lines[1].codes)
+    assert (lines[0].heard, lines[1].codes, lines[2].heard) == ([body], [1011], [body])
+    assert [reader.outlet is None for reader in (before, broken, behind)] == [False, True, False]
+    assert "a reader broke" in caplog.text
+
+
 async def test_a_join_does_not_wait_for_that_of_another_channel(house):
     stuck, watch = asyncio.Event(), house.feed.watch
 
