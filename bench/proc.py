@@ -1,9 +1,11 @@
-"""CPU time and memory of another process, from /proc."""
+"""CPU time, memory and cores of another process, from /proc."""
 
 from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Self
 
@@ -29,6 +31,30 @@ def below(*pids: int) -> list[int]:
     for pid in family:  # grows as it goes
         family += children.get(pid, [])
     return family
+
+
+@contextmanager
+def apart(some: Iterable[int], others: Iterable[int]) -> Iterator[None]:
+    """Some processes have the first core, the others the rest, until the block ends. Where there is one core, or no such call, nothing."""
+    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+    where = dict.fromkeys(some, cores[:1]) | dict.fromkeys(others, cores[1:])
+    if len(cores) < 2:
+        yield
+        return
+    try:
+        for pid in where:
+            _move(pid, where[pid])
+        yield
+    finally:
+        for pid in where:
+            _move(pid, cores)
+
+
+def _move(pid: int, cores: Sequence[int]) -> None:
+    """All its threads; those that it makes later are where the one is that makes them. One that has ended: nothing."""
+    for thread in Path(f"/proc/{pid}/task").glob("[0-9]*"):
+        with suppress(ProcessLookupError):
+            os.sched_setaffinity(int(thread.name), cores)
 
 
 def rss_mib(pid: int) -> float:

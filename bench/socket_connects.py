@@ -1,6 +1,7 @@
 """How long a socket takes to be opened, beside the same application on the class that uvicorn takes by itself.
 
-Each has a channel and an owner of its own, and comes with a token.
+Each has a channel and an owner of its own, and comes with a token. The API has a core to itself, its Redis and its clients have the others: else, on two
+cores, they take from whichever of the two APIs leaves more of them idle.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from bench.claim import Claim
 from bench.crowd import Crowd
 from bench.lives import registered
 from bench.pipeline import Pipeline
-from bench.proc import cpu_seconds
+from bench.proc import apart, cpu_seconds
 from bench.session import Place, Session
 
 _ROUNDS, _A_ROUND = 10, 500
@@ -27,6 +28,7 @@ def run(session: Session) -> Iterator[Claim]:
     place = session.place("folder")
     with ExitStack() as held:
         doors = [Door(place, held, module, (rounds + 1) * a_round) for module in ("app.main", "bench.stock_app")]
+        held.enter_context(apart([door.api for door in doors], [place.redis_pid, *(door.crowd for door in doors)]))
         for _ in range(rounds + 1):  # the first warms
             for door in doors:
                 door.open(a_round)
@@ -50,6 +52,14 @@ class Door:
         self._open = 0
         self._seconds: list[float] = []
         self._cpu: list[float] = []
+
+    @property
+    def api(self) -> int:
+        return self._api.pid
+
+    @property
+    def crowd(self) -> int:
+        return self._crowd.pid
 
     def open(self, count: int) -> None:
         self._open += count
