@@ -1,4 +1,4 @@
-"""One connection that subscribes: callbacks from the socket on, no coroutine for each message, and commands written once per turn of the loop."""
+"""One connection that subscribes: callbacks from the socket on, no coroutine for each message, and commands written together."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import hiredis
 
 from app.adapters.redis.client import RedisLocation
 from app.adapters.redis.opened import Opened, opened
+from app.adapters.redis.outgoing import Outgoing
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +32,7 @@ class LiveConnection(asyncio.Protocol):
         self._watchdog: asyncio.TimerHandle | None = None
         self._transport: asyncio.Transport | None = None
         self._opened: Opened | None = None
-        self._commands: list[tuple[bytes, bytes]] = []
+        self._outgoing = Outgoing(self._write)
         self._expected: defaultdict[bytes, deque[Callable[[], None]]] = defaultdict(deque)
 
     async def open(self, location: RedisLocation) -> None:
@@ -43,22 +44,16 @@ class LiveConnection(asyncio.Protocol):
     def subscribe(self, name: bytes, acknowledged: Callable[[], None]) -> None:
         """`acknowledged` is called when the server has said so. Each SUBSCRIBE has an answer of its own, and they come in order."""
         self._expected[name].append(acknowledged)
-        self._send(b"SUBSCRIBE", name)
+        self._outgoing.put((b"SUBSCRIBE", name))
 
     def unsubscribe(self, name: bytes) -> None:
-        self._send(b"UNSUBSCRIBE", name)
+        self._outgoing.put((b"UNSUBSCRIBE", name))
 
     def drop(self) -> None:
         if self._transport is not None:
             self._transport.abort()
 
-    def _send(self, verb: bytes, name: bytes) -> None:
-        if not self._commands:
-            self._loop.call_soon(self._flush)
-        self._commands.append((verb, name))
-
-    def _flush(self) -> None:
-        commands, self._commands = self._commands, []
+    def _write(self, commands: list[tuple[bytes, bytes]]) -> None:
         if self._transport is None or self._transport.is_closing():
             return
         packed = [hiredis.pack_command((verb, *(name for _, name in same))) for verb, same in groupby(commands, lambda command: command[0])]
