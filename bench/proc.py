@@ -37,10 +37,10 @@ def below(*pids: int) -> list[int]:
 def apart(some: Iterable[int], others: Iterable[int]) -> Iterator[None]:
     """Some processes have the first core, the others the rest, until the block ends. Where there is one core, or no such call, nothing."""
     cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
-    where = dict.fromkeys(some, cores[:1]) | dict.fromkeys(others, cores[1:])
     if len(cores) < 2:
         yield
         return
+    where = dict.fromkeys(some, cores[:1]) | dict.fromkeys(others, cores[1:])
     try:
         for pid in where:
             _move(pid, where[pid])

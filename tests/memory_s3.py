@@ -17,10 +17,12 @@ def memory_s3() -> Iterator[str]:
     server = make_server("127.0.0.1", 0, _OneAfterTheOther(), threaded=True, request_handler=MotoRequestHandler)
     serving = threading.Thread(target=server.serve_forever, daemon=True)
     serving.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    serving.join()
-    server.server_close()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        serving.join()
+        server.server_close()
 
 
 class _OneAfterTheOther:

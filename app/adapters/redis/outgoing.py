@@ -6,11 +6,10 @@ import asyncio
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
+C = TypeVar("C")
+
 _TURNS = 8
 """Of the loop, at most; each of a busy one takes some 0.1 ms."""
-
-
-C = TypeVar("C")
 
 
 class Outgoing(Generic[C]):
